@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
@@ -163,14 +164,18 @@ class Execution:
 class Ledger:
     """What has been booked on one order, and which news has been seen; kept by the lifecycle alone.
 
-    ``claimed_qty`` and ``claimed_price`` are the broker's highest running total: where it is ahead of the executions known here,
-    the difference is an inferred fill that real executions replace as they arrive.
+    The sums run over the executions and are exact. ``claimed_qty`` and ``claimed_price`` are the broker's highest running total, before
+    busts: where it is ahead of the executions known here, the difference is an inferred fill that real ones replace as they arrive.
     """
 
     executions: Mapping[str, Execution] = MappingProxyType({})
+    seen: frozenset[str] = frozenset()
+    gross_qty: Decimal = ZERO
+    gross_cost: Decimal = ZERO
+    busted_qty: Decimal = ZERO
+    busted_cost: Decimal = ZERO
     claimed_qty: Decimal = ZERO
     claimed_price: Decimal | None = None
-    seen: frozenset[str] = frozenset()
 
 
 @attrs.frozen(kw_only=True)
@@ -190,7 +195,8 @@ class Order:
     in_doubt: bool = False
     """Sent, and no proof yet of what became of it."""
     cancel_requested_at: datetime | None = None
-    replace_requested_at: datetime | None = None
+    replacement: OrderRequest | None = None
+    """The terms a replace asked for, until the broker has made or refused it."""
     raw_status: str | None = None
     """The broker's own word, for display."""
     reason: str | None = None
@@ -202,6 +208,12 @@ class Order:
     as_of: datetime | None = None
     """The newest broker statement applied so far; older ones may add fills, never change the state."""
     ledger: Ledger = attrs.field(factory=Ledger, repr=False)
+
+    def with_changes(self, changes: Mapping[str, object]) -> Order:
+        """A copy with other values in some fields: ``attrs.evolve`` without its cost, which every fill would pay."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in _ORDER_FIELDS}
+        values.update(changes)
+        return Order(**values)
 
     @property
     def broker_order_id(self) -> str | None:
@@ -234,6 +246,9 @@ class Order:
         return self.state in _TERMINAL
 
 
+_ORDER_FIELDS = tuple(field.name for field in attrs.fields(Order))
+
+
 @attrs.frozen(kw_only=True)
 class OrderChange:
     """An accepted piece of news: what observers are told and what the order log keeps, one row each."""
@@ -253,7 +268,7 @@ class OrderChange:
 
 @attrs.frozen(kw_only=True)
 class ReplaceTerms:
-    """The new terms of a working order; None leaves one as it is."""
+    """The new terms of a working order; None leaves one as it is. ``trail`` is the distance in the order's own unit."""
 
     qty: Decimal | None = None
     limit_price: Decimal | None = None
