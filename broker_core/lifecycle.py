@@ -306,7 +306,8 @@ def _attributes(order: Order, state: State, event: OrderEvent, *, is_stale: bool
     """What else the news says about the order, apart from its state and its money."""
     changes: dict[str, Any] = {"broker_ids": _chain(order, event)}
     from_broker = event.source not in (Source.LOCAL, Source.PROOF)
-    if from_broker and event.raw_status is not None and not is_stale and event.kind is not EventKind.REPLACED:
+    is_present = event.broker_order_id is None or event.broker_order_id == changes["broker_ids"][-1]
+    if from_broker and event.raw_status is not None and is_present and not is_stale:
         changes["raw_status"] = event.raw_status
     if event.kind is EventKind.IN_DOUBT:
         changes["in_doubt"] = state is State.SUBMITTED and not order.broker_ids

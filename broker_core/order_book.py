@@ -48,6 +48,7 @@ class OrderBook:
         self._orders: dict[str, Order] = {}
         self._by_client_id: dict[str, str] = {}
         self._by_broker_id: dict[str, str] = {}
+        self._client_ids: dict[str, list[str]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._held: dict[str, list[OrderEvent]] = {}
         self._holding: set[asyncio.Task[None]] = set()
@@ -87,9 +88,16 @@ class OrderBook:
             self._index(order, change.event)
         return order
 
-    def alias(self, client_order_id: str, local_id: str) -> None:
-        """Let news under another id of ours, a replacement's, find the order."""
-        self._by_client_id[client_order_id] = local_id
+    def name(self, client_order_id: str, local_id: str) -> None:
+        """Let news under an id of ours find the order: its own, or a replacement's."""
+        if self._by_client_id.setdefault(client_order_id, local_id) == local_id:
+            names = self._client_ids.setdefault(local_id, [])
+            if client_order_id not in names:
+                names.append(client_order_id)
+
+    def names(self, local_id: str) -> tuple[str, ...]:
+        """Every id of ours under which the broker may hold the order, the first one first."""
+        return tuple(self._client_ids.get(local_id, ()))
 
     async def add(self, order: Order, event: OrderEvent) -> Order:
         """Enter an order of our own, committed before it is. Raises StorageError: then there is no such order."""
@@ -203,9 +211,9 @@ class OrderBook:
         )
 
     def _index(self, order: Order, event: OrderEvent) -> None:
-        self._by_client_id.setdefault(order.local_id, order.local_id)
+        self.name(order.local_id, order.local_id)
         if event.client_order_id is not None:
-            self._by_client_id.setdefault(event.client_order_id, order.local_id)
+            self.name(event.client_order_id, order.local_id)
         for broker_id in order.broker_ids:
             self._by_broker_id.setdefault(broker_id, order.local_id)
 

@@ -204,7 +204,7 @@ class OrderManager:
         request = lifecycle.merge_terms(order.request, **attrs.asdict(terms))
         client_order_id = self._ids()
         asked = attrs.evolve(self._local(local_id, EventKind.REPLACE_REQUESTED, None), client_order_id=client_order_id, request=request)
-        self.book.alias(client_order_id, local_id)
+        self.book.name(client_order_id, local_id)
         await self.book.intend(local_id, asked)
         try:
             answer = await within(self._clock, self._policy.deadline, self._orders.replace(order, terms, client_order_id))

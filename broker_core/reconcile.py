@@ -142,17 +142,17 @@ class Reconciler:
     async def look_up(self, local_id: str) -> bool | None:
         """Ask the broker for one order: whether it holds it; None when it did not answer."""
         try:
-            found = await self._ask(self._orders.find(local_id))
+            answers = [await self._ask(self._orders.find(name)) for name in self._book.names(local_id)]
         except (RemoteError, TimeoutError) as error:
             log.warning("order %s cannot be looked up: %s", local_id, error)
             return None
-        if found is None:
-            return False
-        await self._book.receive(found)
+        found = [answer for answer in answers if answer is not None]
+        for answer in found:
+            await self._book.receive(answer)
         order = self._book.get(local_id)
         if order is not None:
             await self._book.release(order)
-        return True
+        return bool(found)
 
     async def _settle(self, local_id: str, *, denied: bool) -> None:
         nudged = self._nudges[local_id] = asyncio.Event()

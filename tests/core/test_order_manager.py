@@ -837,3 +837,19 @@ async def test_unknown_orders_are_key_errors(desk: Desk):
     async with desk.session() as session:
         with pytest.raises(KeyError, match="no order X"):
             await session.orders.cancel("X")
+
+
+async def test_a_replaced_order_is_looked_up_under_all_its_ids(desk: Desk):
+    """The fill of a replacement that the stream never told is found under the replacement's own id."""
+    async with desk.session() as session:
+        order = await session.orders.submit(BUY)
+        await session.orders.replace(order, ReplaceTerms(limit_price=Decimal(101)))
+        await desk.clock.advance(0)
+        desk.broker.fill(order.local_id, 10, 101, told=False)
+        desk.broker.held["L000002"] = desk.broker.held.pop("L000001")
+        desk.broker.held["L000002"].client_order_id = "L000002"
+        await desk.clock.advance(31)
+        filled = session.orders.get(order.local_id)
+
+    assert filled is not None
+    assert (State.FILLED, Decimal(10)) == (filled.state, filled.filled_qty)
