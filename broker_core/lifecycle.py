@@ -128,7 +128,8 @@ def apply(order: Order, event: OrderEvent) -> Step:
     key = _key(event)
     if key is not None and key in order.ledger.seen:
         return Step(order, Rule.SAME, changed=False, repeated=True)
-    request = _terms(order, event)
+    chain = _chain(order, event)
+    request = _terms(order, event, chain)
     ledger, booked = _book(order.ledger, request, event, key)
     filled_qty, filled_avg_price = _totals(ledger)
 
@@ -146,7 +147,7 @@ def apply(order: Order, event: OrderEvent) -> Step:
     if booked is not None and rule in (Rule.SAME, Rule.ILLEGAL):
         rule = Rule.MONEY
 
-    changes = _attributes(order, state, event, is_stale=is_stale)
+    changes = _attributes(order, state, event, chain, is_stale=is_stale)
     changes.update(state=state, request=request, filled_qty=filled_qty, filled_avg_price=filled_avg_price)
     changed = booked is not None or any(getattr(order, name) != value for name, value in changes.items())
     changes["ledger"] = ledger
@@ -188,23 +189,21 @@ def _key(event: OrderEvent) -> str | None:
 
 def _book(before: Ledger, request: OrderRequest, event: OrderEvent, key: str | None) -> tuple[Ledger, Execution | None]:
     """Book what the news proves about money: an execution, a bust, and the broker's running total."""
-    ledger, booked = before, _execution(before, event)
+    booked = _execution(before, event)
+    executions, seen = before.executions, before.seen
+    gross_qty, gross_cost, busted_qty, busted_cost = before.gross_qty, before.gross_cost, before.busted_qty, before.busted_cost
     if booked is not None:
+        executions = MappingProxyType({**executions, booked.execution_id: booked})
         cost = _EXACT.multiply(booked.qty, booked.price)
-        sums = ("gross_qty", "gross_cost") if booked.busts is None else ("busted_qty", "busted_cost")
-        changes: dict[str, Any] = {
-            "executions": MappingProxyType({**ledger.executions, booked.execution_id: booked}),
-            sums[0]: _EXACT.add(getattr(ledger, sums[0]), booked.qty),
-            sums[1]: _EXACT.add(getattr(ledger, sums[1]), cost),
-        }
-        ledger = attrs.evolve(ledger, **changes)
-    claimed = event.filled_qty
-    if event.status is State.FILLED and request.qty is not None:
-        # "Filled" is itself a running total, also where the broker does not repeat the figure.
-        claimed = max(claimed or ZERO, request.qty)
-    if claimed is not None:
-        ledger = _claim(ledger, claimed, event)
-    if booked is None and ledger is not before:
+        if booked.busts is None:
+            gross_qty, gross_cost = _EXACT.add(gross_qty, booked.qty), _EXACT.add(gross_cost, cost)
+        else:
+            busted_qty, busted_cost = _EXACT.add(busted_qty, booked.qty), _EXACT.add(busted_cost, cost)
+    if key is not None:
+        seen = seen | {key}
+    claimed_qty, claimed_price = _claim(before, executions, request, event)
+    ledger = Ledger(executions, seen, gross_qty, gross_cost, busted_qty, busted_cost, claimed_qty, claimed_price)
+    if booked is None and claimed_qty != before.claimed_qty:
         had, had_average = _totals(before)
         total, average = _totals(ledger)
         if total > had:
@@ -214,8 +213,6 @@ def _book(before: Ledger, request: OrderRequest, event: OrderEvent, key: str | N
                 _missing_price(had, had_average, total, average) or event.price or ZERO,
                 event.at,
             )
-    if key is not None:
-        ledger = attrs.evolve(ledger, seen=ledger.seen | {key})
     return ledger, booked
 
 
@@ -232,17 +229,21 @@ def _execution(ledger: Ledger, event: OrderEvent) -> Execution | None:
     return None
 
 
-def _claim(ledger: Ledger, claimed: Decimal, event: OrderEvent) -> Ledger:
-    """Raise the broker's running total. It is kept gross of busts, so that a bust lowers the total whichever comes first."""
+def _claim(before: Ledger, executions: Mapping[str, Execution], request: OrderRequest, event: OrderEvent) -> tuple[Decimal, Decimal | None]:
+    """The broker's highest running total and its price, kept gross of busts, so that a bust lowers the total whichever comes first."""
+    claimed = event.filled_qty
+    if event.status is State.FILLED and request.qty is not None:
+        # "Filled" is itself a running total, also where the broker does not repeat the figure.
+        claimed = request.qty if claimed is None else max(claimed, request.qty)
+    if claimed is None:
+        return before.claimed_qty, before.claimed_price
     busted = ZERO
-    if ledger.busted_qty:
-        entries = ledger.executions.values()
-        busted = sum((-entry.qty for entry in entries if entry.busts is not None and entry.at <= event.at), start=ZERO)
-    gross = _EXACT.add(claimed, busted)
-    if gross < ledger.claimed_qty or (gross == ledger.claimed_qty and ledger.claimed_price is not None):
-        return ledger
-    price = event.filled_avg_price if event.filled_qty == claimed and not busted else None
-    return attrs.evolve(ledger, claimed_qty=gross, claimed_price=price)
+    if before.busted_qty:
+        busted = sum((-entry.qty for entry in executions.values() if entry.busts is not None and entry.at <= event.at), start=ZERO)
+    gross = _EXACT.add(claimed, busted) if busted else claimed
+    if gross < before.claimed_qty or (gross == before.claimed_qty and before.claimed_price is not None):
+        return before.claimed_qty, before.claimed_price
+    return gross, event.filled_avg_price if event.filled_qty == claimed and not busted else None
 
 
 def _totals(ledger: Ledger) -> tuple[Decimal, Decimal | None]:
@@ -302,11 +303,11 @@ def _may_say(source: Source, state: State, target: State) -> bool:
     return True
 
 
-def _attributes(order: Order, state: State, event: OrderEvent, *, is_stale: bool) -> dict[str, Any]:
+def _attributes(order: Order, state: State, event: OrderEvent, chain: tuple[str, ...], *, is_stale: bool) -> dict[str, Any]:
     """What else the news says about the order, apart from its state and its money."""
-    changes: dict[str, Any] = {"broker_ids": _chain(order, event)}
+    changes: dict[str, Any] = {"broker_ids": chain}
     from_broker = event.source not in (Source.LOCAL, Source.PROOF)
-    is_present = event.broker_order_id is None or event.broker_order_id == changes["broker_ids"][-1]
+    is_present = event.broker_order_id is None or event.broker_order_id == chain[-1]
     if from_broker and event.raw_status is not None and is_present and not is_stale:
         changes["raw_status"] = event.raw_status
     if event.kind is EventKind.IN_DOUBT:
@@ -348,8 +349,7 @@ def _reason(order: Order, state: State, event: OrderEvent) -> str | None:
 def _chain(order: Order, event: OrderEvent) -> tuple[str, ...]:
     """The broker's ids of this order, the present one last."""
     chain = order.broker_ids
-    named = [event.replaces, event.broker_order_id, event.replaced_by]
-    for broker_id in named:
+    for broker_id in (event.replaces, event.broker_order_id, event.replaced_by):
         if broker_id is not None and broker_id not in chain:
             chain = (*chain, broker_id)
     if event.kind is EventKind.REPLACE_REFUSED and event.broker_order_id in chain:
@@ -359,11 +359,10 @@ def _chain(order: Order, event: OrderEvent) -> tuple[str, ...]:
     return chain
 
 
-def _terms(order: Order, event: OrderEvent) -> OrderRequest:
+def _terms(order: Order, event: OrderEvent, chain: tuple[str, ...]) -> OrderRequest:
     """The order's terms after the news: a replacement counts once the broker says that it was made."""
     if event.kind is EventKind.REPLACED and order.replacement is not None:
         return order.replacement
-    chain = _chain(order, event)
     told_by_broker = event.source in (Source.STREAM, Source.LOOKUP, Source.LISTING)
     if event.request is None or not told_by_broker or len(chain) < 2 or event.broker_order_id != chain[-1]:
         return order.request
