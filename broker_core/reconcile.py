@@ -251,7 +251,7 @@ class Reconciler:
         )
 
     async def _fills(self, since: datetime) -> Sequence[OrderEvent]:
-        if not hasattr(self._orders, "fills"):
+        if getattr(self._orders, "fills", None) is None:
             return ()
         try:
             return await self._ask(self._orders.fills(since))

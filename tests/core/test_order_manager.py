@@ -853,3 +853,71 @@ async def test_a_replaced_order_is_looked_up_under_all_its_ids(desk: Desk):
 
     assert filled is not None
     assert (State.FILLED, Decimal(10)) == (filled.state, filled.filled_qty)
+
+
+async def test_an_answer_without_our_id_still_belongs_to_its_order(desk: Desk):
+    """A broker that does not repeat the client order id in its answer has answered all the same."""
+    submit = desk.broker.submit
+
+    async def tersely(order: broker_core.Order) -> OrderEvent:
+        return attrs.evolve(await submit(order), client_order_id=None)
+
+    desk.broker.submit = tersely  # type: ignore[method-assign]
+    async with desk.session() as session:
+        order = await session.orders.submit(BUY)
+
+    assert (State.ACCEPTED, "b1") == (order.state, order.broker_order_id)
+
+
+async def test_nobody_is_told_of_a_fill_while_its_commit_is_under_way(desk: Desk):
+    """Observers and the book itself wait for the journal."""
+    observer, commit, append = Observer(), asyncio.Event(), desk.memory.append
+
+    async def slowly(changes: Sequence[OrderChange]) -> None:
+        if changes[-1].event.kind is EventKind.FILL:
+            await commit.wait()
+        await append(changes)
+
+    desk.memory.append = slowly  # type: ignore[method-assign]
+    async with desk.session(observer) as session:
+        order = await session.orders.submit(BUY)
+        desk.broker.fill(order.local_id, 10, 99)
+        await desk.clock.advance(1)
+        assert "filled" not in observer.states
+        assert State.ACCEPTED is session.orders.get(order.local_id).state
+
+        commit.set()
+        await session.orders.done(order)
+        assert "filled" == observer.states[-1]
+
+
+async def test_one_long_wait_is_not_three_absences(desk: Desk):
+    """However much time has passed, the broker must have denied the order as often as the policy says."""
+    desk.broker.faults.append(Fault(InDoubt("reset")))
+    async with desk.session(lookups=(20.0,)) as session:
+        order = await session.orders.submit(BUY)
+        await desk.clock.advance(59)
+        assert session.orders.get(order.local_id).in_doubt
+        await desk.clock.advance(2)
+        assert State.FAILED is session.orders.get(order.local_id).state
+
+
+async def test_an_order_that_ended_in_a_gap_is_asked_after(desk: Desk):
+    """A listing of open orders alone does not name it; its absence there is the reason to look it up before the gap is told."""
+    listing = desk.broker.listing
+
+    async def only_open(since: object) -> Sequence[OrderEvent]:
+        return await listing(None)
+
+    desk.broker.listing = only_open  # type: ignore[method-assign]
+    desk.broker.fills = None  # type: ignore[assignment]
+    async with desk.session() as session:
+        order = await session.orders.submit(BUY)
+        told: list[State] = []
+        session.stream.on_gap(lambda _: told.append(session.orders.get(order.local_id).state))
+        desk.broker.feed.drop()
+        await desk.clock.advance(0)
+        desk.broker.move(order.local_id, "canceled")
+        await desk.clock.advance(2)
+
+    assert [State.CANCELED] == told
