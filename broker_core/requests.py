@@ -65,8 +65,6 @@ def refuse(field: str, value: object, rule: str) -> ValueError:
 
 def to_decimal(value: Amount, field: str = "amount") -> Decimal:
     """The exact decimal of a number or its text; ValueError for anything that is not a finite number."""
-    if isinstance(value, bool):
-        raise refuse(field, value, "is not a number")
     try:
         number = value if isinstance(value, Decimal) else Decimal(str(value))
     except InvalidOperation:
@@ -144,9 +142,12 @@ def check_positive(field: str, value: Decimal | None) -> None:
         raise refuse(field, value, "is not above zero")
 
 
+def _check_kind(field: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise refuse(field, repr(value), f"is not a {kind.__name__}")
+
+
 def _check_text(field: str, value: object, longest: int) -> None:
-    if value is None:
-        return
     if not isinstance(value, str) or not value or len(value) > longest or not value.isprintable():
         raise refuse(field, repr(value), f"is not a printable text of 1 to {longest} characters")
 
@@ -200,11 +201,19 @@ class OrderRequest:
 
     def check(self) -> None:
         """Raise ValueError for the first rule that this request breaks."""
+        if type(self) is OrderRequest:
+            raise refuse("order_type", None, f"is missing: use {', '.join(kind.__name__ for kind in _BY_TYPE.values())}")
         _check_text("symbol", self.symbol, 32)
         if " " in self.symbol:
             raise refuse("symbol", repr(self.symbol), "holds a space")
-        _check_text("strategy", self.strategy, 64)
-        _check_text("signal_id", self.signal_id, 64)
+        _check_kind("extended_hours", self.extended_hours, bool)
+        if self.take_profit is not None:
+            _check_kind("take_profit", self.take_profit, TakeProfit)
+        if self.stop_loss is not None:
+            _check_kind("stop_loss", self.stop_loss, StopLoss)
+        for label in ("strategy", "signal_id"):
+            if getattr(self, label) is not None:
+                _check_text(label, getattr(self, label), 64)
         if self.qty is None and self.notional is None:
             raise refuse("qty", None, "and notional None: give one of the two")
         if self.qty is not None and self.notional is not None:
@@ -364,11 +373,15 @@ def order_request(order_type: OrderType | str, symbol: str, side: Side | str, **
         kind = _BY_TYPE[OrderType(order_type)]
     except ValueError:
         raise refuse("order_type", repr(order_type), f"is not one of {', '.join(OrderType)}") from None
+    return _of_kind(kind, kind.order_type, symbol, side, terms)
+
+
+def _of_kind(kind: type[OrderRequest], order_type: str, symbol: str, side: Side | str, terms: Mapping[str, Any]) -> OrderRequest:
     given = {name: value for name, value in terms.items() if value is not None}
     known = {field.name for field in attrs.fields(kind)}
     for name in given:
         if name not in known:
-            raise refuse(name, given[name], f"has no place in a {kind.order_type} order")
+            raise refuse(name, given[name], f"has no place in a {order_type} order")
     return kind(symbol, side, **given)
 
 
@@ -401,10 +414,16 @@ def as_terms(request: OrderRequest) -> dict[str, Any]:
 def from_terms(terms: Mapping[str, Any]) -> OrderRequest:
     """The request that ``as_terms`` described. Raises ValueError where the terms break a rule."""
     rest = dict(terms)
+    for name in ("order_type", "symbol", "side"):
+        if name not in rest:
+            raise refuse(name, None, "is missing among the terms")
     order_type, symbol, side = rest.pop("order_type"), rest.pop("symbol"), rest.pop("side")
     gain, loss, loss_limit = rest.pop("take_profit", None), rest.pop("stop_loss", None), rest.pop("stop_loss_limit", None)
+    if loss is None and loss_limit is not None:
+        raise refuse("stop_loss_limit", loss_limit, "without stop_loss")
     rest["take_profit"] = None if gain is None else TakeProfit(gain)
     rest["stop_loss"] = None if loss is None else StopLoss(loss, loss_limit)
     if rest.pop("foreign", False):
-        return ForeignOrder(symbol, side, order_type=OrderType(order_type), **rest)
+        rest["order_type"] = _word(OrderType, "order_type", order_type)
+        return _of_kind(ForeignOrder, f"foreign {order_type}", symbol, side, rest)
     return order_request(order_type, symbol, side, **rest)

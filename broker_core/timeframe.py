@@ -18,7 +18,7 @@ from broker_core.clock import from_ns, to_ns
 
 _MINUTE_NS = 60_000_000_000
 _LARGEST = {"Min": 59, "Hour": 23, "Day": 1, "Week": 1, "Month": 12}
-_TEXT = re.compile(r"(\d+)(Min|Hour|Day|Week|Month)\Z")
+_TEXT = re.compile(r"([0-9]{1,4})(Min|Hour|Day|Week|Month)\Z")
 
 
 class Unit(StrEnum):
@@ -45,7 +45,7 @@ class Timeframe:
     """
 
     amount: int
-    unit: Unit
+    unit: Unit = attrs.field(converter=Unit)
 
     def __attrs_post_init__(self) -> None:
         largest = _LARGEST[self.unit]

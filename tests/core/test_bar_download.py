@@ -10,7 +10,7 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_core.bar_download import SYMBOLS_A_REQUEST, BarDownload, Progress, in_groups, shards, together
@@ -98,6 +98,7 @@ def edges_of(pieces: Sequence[object]) -> list[int]:
 
 
 class TestShards:
+    @settings(deadline=None)
     @given(
         count=st.integers(1, 12),
         symbols=st.integers(1, 350),
@@ -150,6 +151,7 @@ class TestShards:
 
         assert (len({query.symbols for query in made}), len({query.start for query in made})) == shape
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(), min_size=1, max_size=40).flatmap(lambda found: st.tuples(st.just(found), st.integers(1, len(found)))))
     def test_groups(self, drawn: tuple[list[int], int]):
         """Groups keep the order, leave nothing out and differ by one in size."""
@@ -319,14 +321,14 @@ class TestProgress:
         assert seen[-1].bars == 2 * 20 * 1440
         assert len(seen) > 20
 
-    async def test_half_way(self):
-        """After the first of two symbols, half of the market time is behind."""
+    async def test_symbol_by_symbol(self):
+        """A page that ends with the second of three symbols has two thirds of the market time behind it."""
         seen: list[Progress] = []
 
-        await download(Pages(size=1440), progress=seen).fetch(["AAPL", "MSFT"], MINUTE, START, START + DAY_NS)
+        await download(Pages(size=1440), progress=seen).fetch(["AAPL", "MSFT", "NVDA"], MINUTE, START, START + DAY_NS)
 
-        assert [one.bars for one in seen] == [0, 1440, 2880]
-        assert seen[1].done / seen[1].total == pytest.approx(0.5, abs=0.001)
+        assert [one.bars for one in seen] == [0, 1440, 2880, 4320]
+        assert [one.done / one.total for one in seen] == pytest.approx([0, 1 / 3, 2 / 3, 1], abs=0.001)
 
     async def test_reaching_further_back_adds_up(self):
         """A second range fetched by the same download adds to the whole."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from broker_core.bar_request import (
@@ -101,6 +101,7 @@ def pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 class TestKey:
+    @settings(deadline=None)
     @given(pairs())
     def test_equal_if_and_only_if_the_same_is_meant(self, pair: tuple[dict[str, Any], dict[str, Any]]):
         """Two requests share a key exactly when symbols, timeframe, range and numbers agree."""
@@ -109,6 +110,7 @@ class TestKey:
         assert (bar_request(**one) == bar_request(**other)) == (meaning(one) == meaning(other))
         assert len({bar_request(**one), bar_request(**other)}) == len({meaning(one), meaning(other)})
 
+    @settings(deadline=None)
     @given(wishes, st.randoms(use_true_random=False), st.integers(-14 * 60, 14 * 60))
     def test_spelling_does_not_matter(self, written: dict[str, Any], random: Any, offset: int):
         """The order of symbols, doubles, another time zone, ISO text and the timeframe's text make no difference."""
@@ -185,7 +187,7 @@ class TestNonsense:
             ({"start": "yesterday"}, "start: 'yesterday' is not an ISO 8601"),
             ({"start": 1772409600}, "start: 1772409600 is not a datetime"),
             ({"start": pd.NaT}, "start: "),
-            ({"end": "1500-01-01"}, "end: 1500-01-01 is outside the years 1678 to 2261"),
+            ({"end": "1500-01-01"}, "end: 1500-01-01 is outside the years 1901 to 2261"),
             ({"end": datetime.max.replace(tzinfo=UTC)}, "outside the years"),
             ({"days": 0}, "days: 0 is not a number above zero"),
             ({"days": -3}, "days: -3 is not"),
@@ -259,6 +261,7 @@ class TestEnd:
         """The present ends with the bar that is running, days and longer ones in New York, also when clocks change."""
         assert end_edge(bar_request("AAPL", timeframe), ns(*now)) == ns(*edge)
 
+    @settings(deadline=None)
     @given(timeframes, moments)
     def test_running_bar_lies_inside(self, timeframe: Timeframe, now: datetime):
         """The bar of this moment begins before the end, and no later one does."""
@@ -297,6 +300,7 @@ class TestFreshness:
         assert fresh_until(bar_request("AAPL", "1Min", end=new_york(2026, 3, 2, 10)), now) is None
         assert fresh_until(bar_request("AAPL", "1Min", end=new_york(2026, 3, 2, 10, 0, 1)), now) == ns(2026, 3, 2, 10, 1)
 
+    @settings(deadline=None)
     @given(timeframes, moments)
     def test_always_ahead_and_never_past_the_edge(self, timeframe: Timeframe, now: datetime):
         """The moment is in the future, and not after the next edge of a bar."""
@@ -327,6 +331,7 @@ class TestReach:
         """Trading days are asked for where a number must become a moment, and no more than five years of them for a limit."""
         assert sessions_needed(bar_request("AAPL", **wish)) == needed
 
+    @settings(deadline=None)
     @given(st.integers(1, 3000))
     def test_days_to_search_hold_the_sessions(self, count: int):
         """The calendar days searched hold as many weekdays as sessions are wanted, and nine holidays a year besides."""
@@ -337,8 +342,9 @@ class TestReach:
         assert weekdays - (last - first).days * 9 / 365 - 1 >= count
 
     def test_days_to_search_at_the_beginning_of_time(self):
-        """No number reaches back further than dates do."""
-        assert days_to_search(10**7, ns(2026, 3, 2), ns(2026, 3, 2))[0] == date.min
+        """No number reaches back further than to 1970, or to 1900 before that."""
+        assert days_to_search(10**7, ns(2026, 3, 2, 12), ns(2026, 3, 2, 12))[0] == date(1970, 1, 1)
+        assert days_to_search(10**7, ns(1930, 3, 2, 12), ns(2026, 3, 2))[0] == date(1900, 1, 1)
 
     def test_future_end_searches_to_the_present(self):
         """Trading days of the future hold no bars."""
@@ -352,6 +358,8 @@ class TestReach:
             ({"days": 5}, SESSIONS, (2026, 3, 4)),
             ({"days": 7}, SESSIONS, (2026, 3, 2)),
             ({"days": 7}, [], (2026, 3, 3, 23)),
+            ({"days": 10**9}, SESSIONS, (1969, 12, 31, 19)),
+            ({"days": 10**9}, [], (1969, 12, 31, 19)),
             ({"timeframe": "1Week", "days": 5}, SESSIONS, (2026, 3, 2)),
             ({"timeframe": "1Month", "days": 5}, SESSIONS, (2026, 3, 1)),
         ],
@@ -362,9 +370,12 @@ class TestReach:
 
         assert from_ns(earliest_edge(request, ns(2026, 3, 11), sessions)) == new_york(*edge)
 
-    def test_limit_alone_has_no_bound(self):
-        """A number of bars may reach back to 1900."""
-        assert from_ns(earliest_edge(bar_request("AAPL", "1Min", limit=5), ns(2026, 3, 11), SESSIONS)) == datetime(1900, 1, 1, tzinfo=UTC)
+    def test_limit_alone(self):
+        """A number of bars may reach back to 1970, and to 1900 where the request lies before that."""
+        request = bar_request("AAPL", "1Min", limit=5)
+
+        assert earliest_edge(request, ns(2026, 3, 11), SESSIONS) == 0
+        assert from_ns(earliest_edge(request, ns(1930, 1, 1), [])) == datetime(1900, 1, 1, tzinfo=UTC)
 
     @pytest.mark.parametrize(
         ("timeframe", "limit", "end", "edge"),
@@ -380,6 +391,9 @@ class TestReach:
             # An hour bar begins on the hour, the one that holds the opening before it.
             ("1Hour", 7, (2026, 3, 10, 16), (2026, 3, 10, 9)),
             ("1Hour", 8, (2026, 3, 10, 16), (2026, 3, 9, 15)),
+            # In winter four-hour bars begin at 7, 11 and 15 o'clock, the last one ending after the close.
+            ("4Hour", 3, (2026, 3, 5, 20), (2026, 3, 5, 7)),
+            ("4Hour", 4, (2026, 3, 5, 20), (2026, 3, 4, 15)),
             ("1Day", 1, (2026, 3, 11), (2026, 3, 10)),
             ("1Day", 4, (2026, 3, 11), (2026, 3, 5)),
             ("1Week", 1, (2026, 3, 16), (2026, 3, 9)),
@@ -393,6 +407,7 @@ class TestReach:
 
         assert from_ns(likely_edge(Timeframe.parse(timeframe), limit, end_ns, begun)) == new_york(*edge)
 
+    @settings(deadline=None)
     @given(timeframes, st.integers(1, 10**6), moments)
     def test_likely_edge_lies_before_the_end(self, timeframe: Timeframe, limit: int, end: datetime):
         """Whatever is asked for, with or without a calendar, the range is not empty."""
@@ -402,6 +417,7 @@ class TestReach:
         assert likely_edge(timeframe, limit, end_ns, begun) < end_ns
         assert likely_edge(timeframe, limit, end_ns, []) < end_ns
 
+    @settings(deadline=None)
     @given(timeframes.filter(lambda timeframe: timeframe.unit in (Unit.WEEK, Unit.MONTH)), st.integers(1, 60), st.integers(0, 400))
     def test_weeks_and_months_reach_far_enough(self, timeframe: Timeframe, limit: int, later: int):
         """As many week and month bars fit in the range as are wanted, over changes of clocks too."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_core.cache import Cache
@@ -156,6 +156,16 @@ class TestKeeping:
         await cache.get("b", kitchen)
         assert kitchen.made == made + 1
 
+    async def test_out_of_date_entries_are_let_go(self, clock: StillClock, cache: Cache[str]):
+        """Answers nobody asks for again do not fill the memory once their time is up."""
+        kitchen = Kitchen()
+        for key in "abc":
+            await cache.get(key, kitchen)
+        await clock.advance(60)
+        await cache.get("d", kitchen)
+
+        assert len(cache) == 1
+
     async def test_zero_seconds_switch_it_off(self, clock: StillClock):
         """Without any time to keep, every caller makes a request of its own, those of one moment included."""
         cache: Cache[str] = Cache(clock, seconds=0)
@@ -172,6 +182,7 @@ class TestKeeping:
         with pytest.raises(ValueError, match="is below"):
             Cache(clock, **wrong)  # type: ignore[arg-type]  # a table of keywords
 
+    @settings(deadline=None)
     @given(st.lists(st.one_of(st.sampled_from("abcd"), st.integers(1, 40)), max_size=60))
     def test_like_its_model(self, moves: list[str | int]):
         """Over any order of calls and waits it answers like a dictionary of keys and moments of arrival, bounded by last use."""
@@ -235,6 +246,21 @@ class TestFlights:
         await cache.get("k", quick)
 
         assert quick.made == 1
+
+    async def test_landing_of_an_overtaken_flight_leaves_the_later_one_shared(self, clock: StillClock, cache: Cache[str]):
+        """When a flight lands that a later one has overtaken, the later one goes on being the one to join."""
+        slow, later = Kitchen(shut=True), Kitchen(shut=True)
+        early = asyncio.create_task(cache.get("k", slow, until_ns=START_NS + SECOND))
+        await clock.advance(1)
+        first = asyncio.create_task(cache.get("k", later, until_ns=START_NS + 61 * SECOND))
+        await later.started.wait()
+        slow.door.set()
+        await early
+        second = asyncio.create_task(cache.get("k", later, until_ns=START_NS + 61 * SECOND))
+        await settled(lambda: cache.misses == 3)
+        later.door.set()
+
+        assert [await first, await second] == ["answer 1", "answer 1"]
 
     async def test_cancelled_caller_leaves_the_flight_to_the_others(self, cache: Cache[str]):
         """One caller's cancellation is its own; the request goes on for who still waits."""

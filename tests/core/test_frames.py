@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker_core.bar_download import Piece
@@ -177,6 +177,7 @@ class TestJoining:
         assert frame["trade_count"].tolist() == [1, 98, 3]
         assert dict(frame.dtypes) == DTYPES
 
+    @settings(deadline=None)
     @given(st.lists(st.lists(st.integers(0, 60), max_size=8), max_size=6))
     def test_like_a_dictionary(self, pages: list[list[int]]):
         """Pages in ascending order, with doubles inside and between them, join to the sorted set of their edges."""
@@ -223,6 +224,11 @@ class TestRefused:
 
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+
+    def test_disorder_outside_the_range(self):
+        """Bars out of order are an error also where the range would have hidden it, and others with it."""
+        with pytest.raises(WireError, match="goes back in time"):
+            to_arrays("AAPL", [piece(EDGE + 5, EDGE + 1, start=EDGE + 4)])
 
     def test_pages_that_go_back(self):
         """A page that begins before the one before it ended is an error that names both moments."""

@@ -292,6 +292,16 @@ class TestFrames:
             "retrieved_at": "2026-03-10T16:00:30+00:00",
         }
 
+    async def test_age_counts_from_the_question(self, data: MarketData, source: ScriptedSource, clock: StillClock):
+        """A frame that was long on its way is as old as its request."""
+        source.door.clear()
+        asked = asyncio.create_task(data.bars("AAPL", "1Day", start="2026-03-02"))
+        await source.entered.wait()
+        await clock.advance(20)
+        source.door.set()
+
+        assert (await asked).attrs["retrieved_at"] == "2026-03-10T16:00:30+00:00"
+
     async def test_ohlcv(self, data: MarketData):
         """Indicator code gets exactly open, high, low, close and volume, and the frame's provenance, out of the same request."""
         frame, whole = await data.ohlcv("AAPL", "1Day", days=3), await data.bars("AAPL", "1Day", days=3)
@@ -414,9 +424,10 @@ class TestRange:
         clock = StillClock(new_york(*now))
         source._clock = clock
 
-        frame = await make(clock=clock).bars("AAPL", "1Min", days=1)
+        data = make(clock=clock)
 
-        assert frame.index[0] == pd.Timestamp(new_york(*first, 9, 30))
+        assert (await data.bars("AAPL", "1Min", days=1)).index[0] == pd.Timestamp(new_york(*first, 9, 30))
+        assert (await data.bars("AAPL", "1Min", days=1, end="2026-03-20")).index[0] == pd.Timestamp(new_york(*first, 9, 30))
 
     async def test_one_request_is_enough(self, data: MarketData, source: ScriptedSource):
         """With every bar in place, a number of bars needs one request for them and one for the trading days."""
@@ -453,10 +464,13 @@ class TestRange:
 
         assert [query.start for query in source.queries] == [new_york(2026, 3, 10, 11, 55)]
 
-    async def test_end_before_anything(self, data: MarketData, source: ScriptedSource):
-        """Before 1900 nothing is looked for."""
-        assert len(await data.bars("AAPL", "1Day", end="1850-01-01", limit=5)) == 0
-        assert source.queries == []
+    async def test_numbers_beyond_all_bounds(self, data: MarketData, source: ScriptedSource):
+        """However many bars are asked for, the search ends in 1970; where the end lies before that, in 1900."""
+        source.edges["AAPL"] = [ns(1930, 1, 2), ns(1980, 1, 2), ns(2020, 1, 2)]
+
+        assert edges(await data.bars("AAPL", "1Day", limit=10**9)) == source.edges["AAPL"][1:]
+        assert min(query.start for query in source.queries) == datetime(1970, 1, 1, tzinfo=UTC)
+        assert edges(await data.bars("AAPL", "1Day", limit=10**9, end="1940-01-01")) == source.edges["AAPL"][:1]
 
     async def test_market_that_never_closes(self, make: Make, source: ScriptedSource):
         """Where no trading days are known, a day is a day of the calendar."""
