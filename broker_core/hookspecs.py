@@ -117,7 +117,7 @@ def broker_synced(connection: Connection, account: Account, positions: Any) -> A
 
 @hookspec
 def broker_stream_changed(connection: Connection, feed: str, state: str, reason: str | None) -> Any:
-    """Told when a feed is ``connecting``, ``connected``, ``waiting`` to connect again, or ``stopped``."""
+    """Told when a feed is ``connecting``, ``connected``, ``waiting`` to connect again, ``idle`` (nobody wants it) or ``stopped``."""
 
 
 @hookspec

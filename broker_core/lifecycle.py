@@ -231,19 +231,17 @@ def _execution(ledger: Ledger, event: OrderEvent) -> Execution | None:
 
 def _claim(before: Ledger, executions: Mapping[str, Execution], request: OrderRequest, event: OrderEvent) -> tuple[Decimal, Decimal | None]:
     """The broker's highest running total and its price, kept gross of busts, so that a bust lowers the total whichever comes first."""
-    claimed = event.filled_qty
-    if event.status is State.FILLED and request.qty is not None:
-        # "Filled" is itself a running total, also where the broker does not repeat the figure.
-        claimed = request.qty if claimed is None else max(claimed, request.qty)
-    if claimed is None:
+    claimed, price = event.filled_qty, event.filled_avg_price
+    if claimed is None and event.status is State.FILLED:
+        # "Filled" is itself a running total, and one that no bust has lowered.
+        claimed, price = request.qty, None
+    elif claimed is not None and before.busted_qty:
+        entries = executions.values()
+        busted = sum((-entry.qty for entry in entries if entry.busts is not None and entry.at <= event.at), start=ZERO)
+        claimed, price = _EXACT.add(claimed, busted), None if busted else price
+    if claimed is None or claimed < before.claimed_qty or (claimed == before.claimed_qty and before.claimed_price is not None):
         return before.claimed_qty, before.claimed_price
-    busted = ZERO
-    if before.busted_qty:
-        busted = sum((-entry.qty for entry in executions.values() if entry.busts is not None and entry.at <= event.at), start=ZERO)
-    gross = _EXACT.add(claimed, busted) if busted else claimed
-    if gross < before.claimed_qty or (gross == before.claimed_qty and before.claimed_price is not None):
-        return before.claimed_qty, before.claimed_price
-    return gross, event.filled_avg_price if event.filled_qty == claimed and not busted else None
+    return claimed, price
 
 
 def _totals(ledger: Ledger) -> tuple[Decimal, Decimal | None]:
@@ -404,10 +402,10 @@ def _finding(before: Order, after: Order, booked: Execution | None) -> str | Non
         return None
     if booked.busts is not None:
         return (
-            f"{after.symbol}: order {after.local_id}: execution {booked.busts} was taken back by the broker ({booked.qty} @ {booked.price})"
+            f"order {after.local_id}: execution {booked.busts} was taken back by the broker ({booked.qty} @ {booked.price})"
         )
     if before.state in (State.REJECTED, State.FAILED) and after.state is not State.CANCELED:
-        return f"{after.symbol}: order {after.local_id} was {before.state} and has been filled with {booked.qty} @ {booked.price}"
+        return f"order {after.local_id} was {before.state} and has been filled with {booked.qty} @ {booked.price}"
     if after.qty is not None and after.filled_qty > after.qty:
-        return f"{after.symbol}: order {after.local_id} is filled with {after.filled_qty}, more than its {after.qty}"
+        return f"order {after.local_id} is filled with {after.filled_qty}, more than its {after.qty}"
     return None

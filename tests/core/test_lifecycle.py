@@ -599,3 +599,14 @@ def test_busts_converge():
     assert (State.FILLED, Decimal(6), Decimal(101)) == truth
 
     assert {truth} == {outcome(follow(order, follow(submitted()))) for order in itertools.permutations(events)}
+
+
+def test_a_snapshot_after_a_bust_does_not_bring_the_fill_back():
+    """The broker still calls the order filled, with the lower total; that is no new fill."""
+    busted = follow([news(EventKind.BUST, 30, busts="e1")], follow(way_to(State.FILLED)))
+    assert (State.FILLED, Decimal(0)) == (busted.state, busted.filled_qty)
+
+    step = apply(busted, snapshot(State.FILLED, 40, filled_qty=Decimal(0)))
+
+    assert step.booked is None
+    assert Decimal(0) == step.order.filled_qty
