@@ -1,7 +1,8 @@
-"""A market whose every tick is written by the test."""
+"""A market whose every tick is written by the test, and a demo broker whose clock is."""
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -9,15 +10,18 @@ from decimal import Decimal
 
 import pytest
 
-from broker_core.clock import to_ns
-from broker_core.models import Asset, BarColumns
-from broker_core.orders import OrderEvent, ReplaceTerms
-from broker_core.requests import OrderRequest
+from broker_core.clock import CountingIds, StillClock, seeded, to_ns
+from broker_core.errors import Unavailable
+from broker_core.lifecycle import create
+from broker_core.models import Account, Asset, BarColumns
+from broker_core.orders import Order, OrderEvent, ReplaceTerms
+from broker_core.requests import MarketOrder, OrderRequest
 from broker_core.timeframe import Timeframe
 from broker_demo.account import AccountState, SeededIds
 from broker_demo.exchange import Exchange
 from broker_demo.ledger import Ledger
 from broker_demo.paper_order import PaperOrder
+from broker_demo.plugin import DemoPlugin
 from broker_demo.prices import Tick
 from broker_demo.trading_hours import ListedHours, Sessions
 
@@ -126,8 +130,6 @@ class Market:
 
     def hold(self, qty, symbol="ABC") -> None:
         """Come to hold shares: bought, or sold short for a number below zero."""
-        from broker_core.requests import MarketOrder
-
         order = self.submit(MarketOrder(symbol, "buy" if qty > 0 else "sell", qty=abs(qty)))
         self.settle()
         assert order.filled_qty == abs(qty)
@@ -161,3 +163,72 @@ def new_market() -> type[Market]:
 def at():
     """``at(day, hour, minute, second)``: a moment of March 2026 in nanoseconds, UTC."""
     return moment_ns
+
+
+class DemoBroker:
+    """A demo client over invented prices and a still clock, with its families."""
+
+    def __init__(self, clock: StillClock, ids: CountingIds, environ: dict[str, str]) -> None:
+        plugin = DemoPlugin(clock=clock, ids=ids, random=seeded(3))
+        self.clock = clock
+        self.opened: Account | None = None
+        self.client = plugin.broker_client(environ)
+        self.orders = plugin.broker_orders(self.client)
+        self.sync = plugin.broker_sync(self.client)
+        self.market_data = plugin.broker_market_data(self.client)
+        self.trading, self.data = plugin.broker_stream(self.client).feeds
+        self._sent = 0
+        self._readers: list[asyncio.Task[None]] = []
+
+    def order(self, request: OrderRequest, local_id: str | None = None) -> Order:
+        """An order as the core would hand it over."""
+        self._sent += 1
+        order, _ = create(local_id or f"L{self._sent}", request, self.clock.now())
+        return order
+
+    async def submit(self, request: OrderRequest, local_id: str | None = None) -> OrderEvent:
+        return await self.orders.submit(self.order(request, local_id))
+
+    def listen(self, feed) -> list:
+        """Everything that comes over a feed from the next turn of the loop on; the error that ends the connection is the last item."""
+        heard: list = []
+
+        async def read() -> None:
+            try:
+                async for batch in feed.connect():
+                    heard.extend(batch)
+            except Unavailable as error:
+                heard.append(error)
+
+        self._readers.append(asyncio.create_task(read()))
+        return heard
+
+    async def turn(self) -> None:
+        """Let everything happen that needs no time."""
+        await self.clock.advance(0)
+
+    async def close(self) -> None:
+        await self.client.close()
+        await asyncio.gather(*self._readers)
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+async def open_broker(clock):
+    """``await open_broker(NAME=value)``: an open demo broker with these settings; closed after the test."""
+    brokers: list[DemoBroker] = []
+
+    async def open_one(**settings: object) -> DemoBroker:
+        environ = {f"BROKER_DEMO_{name}": str(value) for name, value in {"SEED": 7, **settings}.items()}
+        broker = DemoBroker(clock, CountingIds(f"A{len(brokers)}"), environ)
+        brokers.append(broker)
+        broker.opened = await broker.client.open()
+        return broker
+
+    yield open_one
+    for broker in brokers:
+        await broker.close()
