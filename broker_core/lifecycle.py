@@ -149,7 +149,9 @@ def apply(order: Order, event: OrderEvent) -> Step:
 
     changes = _attributes(order, state, event, chain, is_stale=is_stale)
     changes.update(state=state, request=request, filled_qty=filled_qty, filled_avg_price=filled_avg_price)
-    changed = booked is not None or any(getattr(order, name) != value for name, value in changes.items())
+    changed = booked is not None or any(
+        value is not (before := getattr(order, name)) and value != before for name, value in changes.items()
+    )
     changes["ledger"] = ledger
     if event.source not in (Source.LOCAL, Source.PROOF):
         changes["as_of"] = event.at if order.as_of is None else max(order.as_of, event.at)
@@ -401,9 +403,7 @@ def _finding(before: Order, after: Order, booked: Execution | None) -> str | Non
     if booked is None:
         return None
     if booked.busts is not None:
-        return (
-            f"order {after.local_id}: execution {booked.busts} was taken back by the broker ({booked.qty} @ {booked.price})"
-        )
+        return f"order {after.local_id}: execution {booked.busts} was taken back by the broker ({booked.qty} @ {booked.price})"
     if before.state in (State.REJECTED, State.FAILED) and after.state is not State.CANCELED:
         return f"order {after.local_id} was {before.state} and has been filled with {booked.qty} @ {booked.price}"
     if after.qty is not None and after.filled_qty > after.qty:
