@@ -1,0 +1,165 @@
+"""The core's values as items of output: what each line of JSON holds, by ``kind``, and which of it a table shows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from broker_core.models import Account, Bar, Connection, Position, Quote, Trade
+from broker_core.orders import Order, OrderChange
+
+POSITION_COLUMNS = ("symbol", "side", "qty", "avg_entry_price", "current_price", "market_value", "unrealized_pnl")
+ORDER_COLUMNS = ("local_id", "symbol", "side", "qty", "order_type", "limit_price", "stop_price", "state", "filled_qty", "filled_avg_price")
+CHANGE_COLUMNS = ("at", "event", "source", "evidence", "rule", "state", "filled_qty", "filled_avg_price", "detail")
+QUOTE_COLUMNS = ("symbol", "bid_size", "bid_price", "ask_price", "ask_size", "timestamp")
+BAR_COLUMNS = ("symbol", "timestamp", "open", "high", "low", "close", "volume", "trade_count", "vwap")
+
+Item = dict[str, Any]
+
+
+def connection_item(connection: Connection) -> Item:
+    """Which broker, how, and why."""
+    return {
+        "kind": "connection",
+        "broker": connection.broker,
+        "mode": connection.mode,
+        "environment": connection.environment,
+        "account_id": connection.account_id,
+        "connection_id": connection.connection_id,
+        "opened_at": connection.opened_at,
+        "why": connection.why,
+    }
+
+
+def account_item(account: Account, connection: Connection, read_at: datetime | None) -> Item:
+    """The account, whose it is, and when it was read."""
+    return {
+        "kind": "account",
+        "broker": connection.broker,
+        "environment": connection.environment,
+        "account_id": account.account_id,
+        "status": account.status,
+        "currency": account.currency,
+        "equity": account.equity,
+        "last_equity": account.last_equity,
+        "cash": account.cash,
+        "buying_power": account.buying_power,
+        "shorting_enabled": account.shorting_enabled,
+        "trading_blocked": account.trading_blocked,
+        "read_at": read_at,
+    }
+
+
+def position_item(position: Position, connection: Connection, read_at: datetime | None) -> Item:
+    """One holding, where it is held, and when that was read."""
+    return {
+        "kind": "position",
+        "broker": connection.broker,
+        "environment": connection.environment,
+        "symbol": position.symbol,
+        "side": position.side,
+        "qty": position.qty,
+        "avg_entry_price": position.avg_entry_price,
+        "current_price": position.current_price,
+        "market_value": position.market_value,
+        "unrealized_pnl": position.unrealized_pnl,
+        "read_at": read_at,
+    }
+
+
+def order_item(order: Order) -> Item:
+    """One order as it stands."""
+    request = order.request
+    return {
+        "kind": "order",
+        "local_id": order.local_id,
+        "broker_order_id": order.broker_order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "qty": order.qty,
+        "notional": request.notional,
+        "order_type": request.order_type,
+        "order_class": request.order_class,
+        "time_in_force": request.time_in_force,
+        "limit_price": request.limit_price,
+        "stop_price": request.stop_price,
+        "trail_price": request.trail_price,
+        "trail_percent": request.trail_percent,
+        "state": order.state,
+        "in_doubt": order.in_doubt,
+        "filled_qty": order.filled_qty,
+        "filled_avg_price": order.filled_avg_price,
+        "cancel_requested_at": order.cancel_requested_at,
+        "reason": order.reason,
+        "origin": order.origin,
+        "parent_id": order.parent_id,
+        "strategy": request.strategy,
+        "signal_id": request.signal_id,
+        "created_at": order.created_at,
+        "updated_at": order.updated_at,
+    }
+
+
+def change_item(change: OrderChange) -> Item:
+    """One accepted piece of news about an order: what it was, where from, what let it through, what it made of the order."""
+    event, order = change.event, change.order
+    return {
+        "kind": "change",
+        "local_id": order.local_id,
+        "symbol": order.symbol,
+        "at": event.at,
+        "event": event.kind,
+        "source": event.source,
+        "evidence": event.source.evidence.name.lower(),
+        "rule": change.rule,
+        "previous": change.previous,
+        "state": order.state,
+        "in_doubt": order.in_doubt,
+        "filled_qty": order.filled_qty,
+        "filled_avg_price": order.filled_avg_price,
+        "booked_qty": change.booked and change.booked.qty,
+        "booked_price": change.booked and change.booked.price,
+        "execution_id": change.booked and change.booked.execution_id,
+        "raw_status": event.raw_status,
+        "reason": event.reason,
+        "finding": change.finding,
+    }
+
+
+def change_row(change: OrderChange) -> Item:
+    """The same for a table, with what is worth saying beside the numbers in one column."""
+    item = change_item(change)
+    booked = change.booked
+    said = [
+        f"{booked.qty:f} at {booked.price:f}" if booked else None,
+        change.event.raw_status,
+        change.event.reason,
+        "in doubt" if change.order.in_doubt else None,
+        change.finding,
+    ]
+    return {**item, "detail": "; ".join(text for text in said if text)}
+
+
+def quote_item(quote: Quote) -> Item:
+    """The best bid and offer of one symbol."""
+    return {
+        "kind": "quote",
+        "symbol": quote.symbol,
+        "bid_price": quote.bid_price,
+        "bid_size": quote.bid_size,
+        "ask_price": quote.ask_price,
+        "ask_size": quote.ask_size,
+        "timestamp": quote.timestamp,
+    }
+
+
+def trade_item(trade: Trade) -> Item:
+    """One print."""
+    return {"kind": "trade", "symbol": trade.symbol, "price": trade.price, "size": trade.size, "timestamp": trade.timestamp}
+
+
+def bar_item(bar: Bar) -> Item:
+    """One bar, named by its left edge."""
+    return {"kind": "bar", "symbol": bar.symbol, "timestamp": bar.timestamp} | {
+        name: getattr(bar, name) for name in ("open", "high", "low", "close", "volume", "trade_count", "vwap")
+    }
