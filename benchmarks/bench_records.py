@@ -5,7 +5,8 @@
 Three sides store the same events, round by round: the journal, the naive way (a Peewee ``save()``, and so a transaction, for every row) and
 the floor (the ``sqlite3`` module with nothing around it). Every event is a full row of the order log; encoding it, detail included, is part
 of the work on every side. Each side has a SQLite file of its own with the same tables and indexes, a write-ahead log, and ``synchronous``
-FULL unless its line says otherwise. Cases take turns; medians count, ratios are taken within a round, and the files are compared at the end.
+FULL unless its line says otherwise. Cases take turns; medians count, ratios are taken within a round, and in the end the files are compared
+row by row.
 
 The stall is how late a heartbeat of one millisecond comes, 99th percentile, while 2,000 events a second arrive in bursts of 100.
 """

@@ -91,7 +91,7 @@ class _Run:
 
     def __init__(self, invocation: Invocation, environ: Mapping[str, str], plan: Plan, face: Face) -> None:
         self._environ = environ
-        self._settings = attrs.evolve(invocation.settings, broker=None)
+        self._settings = invocation.settings
         self._plan = plan
         self._face = face
         self._clock = SystemClock()

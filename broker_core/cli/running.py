@@ -87,7 +87,7 @@ async def ask(question: str) -> str:
     readable: asyncio.Future[None] = loop.create_future()
     # Windows cannot wait for its console this way; there everything waits for the answer.
     with suppress(NotImplementedError):
-        raise NotImplementedError
+        loop.add_reader(sys.stdin, readable.set_result, None)
         try:
             await readable
         finally:

@@ -211,7 +211,8 @@ def test_file_that_is_no_file_of_bars_is_refused_by_its_reader(tmp_path: Path, c
 
 
 def environ(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "BROKER_DATABASE": str(tmp_path / "broker.sqlite3"), "COLUMNS": "120", "TERM": "xterm", "PYTHONWARNINGS": "error"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**inherited, "BROKER_DATABASE": str(tmp_path / "broker.sqlite3"), "COLUMNS": "120", "TERM": "xterm", "PYTHONWARNINGS": "error"}
 
 
 def in_terminal(arguments: list[str], tmp_path: Path) -> tuple[str, int]:

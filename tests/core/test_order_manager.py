@@ -1,7 +1,6 @@
 """``session.orders``: sending exactly once, settling doubt, cancelling, replacing, and what hosts are told."""
 
 import asyncio
-
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal

@@ -76,7 +76,7 @@ def test_a_name_nobody_has_lists_the_brokers_there_are():
 
 def test_nobody_at_all_is_an_error():
     """There is no broker out of thin air."""
-    with pytest.raises(NotConfigured, match="no broker can answer: .*silent: no credentials"):
+    with pytest.raises(NotConfigured, match=r"no broker can answer: .*silent: no credentials"):
         loaded(Silent()).choose({})
 
 

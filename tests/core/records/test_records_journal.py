@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,6 +86,20 @@ async def test_many_appends_at_once_keep_their_order(open_journal: OpenJournal, 
     await asyncio.gather(*(journal.append([make_change("ORDER1", step)]) for step in range(200)))
 
     assert [change.event.execution_id for change in await journal.history("ORDER1")] == [f"ORDER1-{step}" for step in range(200)]
+
+
+async def test_the_callers_list_stays_the_callers(open_journal: OpenJournal, make_change) -> None:
+    """What the caller does to its list after the append began does not matter."""
+    journal, free = open_journal(), threading.Event()
+    busy = asyncio.ensure_future(journal.writer.call(lambda store: free.wait()))
+    changes = [make_change("ORDER1")]
+    append = asyncio.ensure_future(journal.append(changes))
+    await asyncio.sleep(0)
+    changes.clear()
+    free.set()
+    await asyncio.gather(busy, append)
+
+    assert len(await journal.history("ORDER1")) == 1
 
 
 async def test_accounts_do_not_mix(open_journal: OpenJournal, make_change) -> None:

@@ -107,7 +107,7 @@ def test_a_server_that_only_reads(postgres_url: str) -> None:
 def test_an_error_of_another_kind(postgres_url: str) -> None:
     """What has no advice of its own is told in the first line of the server's words."""
     store = Store(located(postgres_url), MODELS)
-    with pytest.raises(StorageError, match='relation "nothing" does not exist$'):
+    with pytest.raises(StorageError, match=r'relation "nothing" does not exist\Z'):
         store.read(lambda database: database.execute_sql("SELECT * FROM nothing"))
     store.close()
 

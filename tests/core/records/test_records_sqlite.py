@@ -147,8 +147,8 @@ def test_a_file_in_a_read_only_folder(public_folder: Path) -> None:
 def test_an_error_of_another_kind(tmp_path: Path) -> None:
     """What has no advice of its own is told in SQLite's words."""
     store = opened(Location("sqlite", str(tmp_path / "records.sqlite3")))
-    with pytest.raises(StorageError, match="records.sqlite3: no such table: nothing"):
-        store.read(lambda database: database.execute_sql("SELECT * FROM nothing"))
+    with pytest.raises(StorageError, match=r"records\.sqlite3: no such table: missing"):
+        store.read(lambda database: database.execute_sql("SELECT * FROM missing"))
     store.close()
 
 
@@ -227,6 +227,7 @@ def test_the_first_to_open_a_file_do_not_stumble_over_each_other(tmp_path: Path)
         hasty = Hasty(Location("sqlite", str(path), timeout=0.01))
         with pytest.raises(StorageError, match="another process has kept it locked"):
             hasty.attempt(lambda: None)
+        assert hasty.database.is_closed()
         engine = Patient(Location("sqlite", str(path), timeout=0.01))
         mode = engine.attempt(lambda: engine.rows("PRAGMA journal_mode"))
         engine.close()
