@@ -167,6 +167,28 @@ class NaiveDefault(Naive):
     journal_mode = "delete"
 
 
+class NaiveWithOrder(Naive):
+    """The usual way: a log row and the order's present row, ``create``, ``get_or_create`` and ``save`` in a transaction an event."""
+
+    async def open(self) -> None:
+        """Declare the second model too, and make its table."""
+        await super().open()
+        columns = {name: pw.TextField(null=True) for name in ("status", "filled_qty", "filled_avg_price")}
+        meta = type("Meta", (), {"database": self.database, "table_name": "bench_orders"})
+        self.orders: Any = type("NaiveOrder", (pw.Model,), {"Meta": meta, "local_id": pw.TextField(primary_key=True), **columns})
+        self.database.create_tables([self.orders])
+
+    async def one_by_one(self, changes: Sequence[OrderChange]) -> None:
+        """Save each, and what the order is after it."""
+        for change in changes:
+            row = dict(zip(COLUMNS, encode(CONNECTION, change), strict=True))
+            with self.database.atomic():
+                self.model.create(**row)
+                order, _ = self.orders.get_or_create(local_id=row["local_id"])
+                order.status, order.filled_qty, order.filled_avg_price = row["status"], row["filled_qty"], row["filled_avg_price"]
+                order.save()
+
+
 class Floor(Contender):
     """Prepared statements on a bare connection, in the event loop."""
 
@@ -197,13 +219,15 @@ class Floor(Contender):
 async def durability(folder: Path, rounds: int) -> dict[str, list[float]]:
     """Seconds an event takes until it is durable: by case, a figure a round."""
     journal, quick, naive, default, floor = Journal(folder), Journal(folder, "NORMAL"), Naive(folder), NaiveDefault(folder), Floor(folder)
-    sides: tuple[Contender, ...] = (journal, quick, naive, default, floor)
+    usual = NaiveWithOrder(folder)
+    sides: tuple[Contender, ...] = (journal, quick, naive, default, floor, usual)
     for side in sides:
         await side.open()
     changes = make_changes(GROUPED)
     cases: list[tuple[str, Callable[[Sequence[OrderChange]], Awaitable[None]], int]] = [
         ("naive, one a commit", naive.one_by_one, SINGLE),
         ("naive, rollback journal", default.one_by_one, SINGLE),
+        ("naive, with the order's row", usual.one_by_one, SINGLE),
         ("floor, one a commit", floor.one_by_one, SINGLE),
         ("journal, one by one", journal.one_by_one, SINGLE),
         ("journal, one by one, NORMAL", quick.one_by_one, SINGLE),

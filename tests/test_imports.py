@@ -38,7 +38,6 @@ LAYERS = (
     "position_audit",
     "sync_state",
     "feed_status",
-    "sync_state",
     "cache",
     "bar_request",
     "bar_download",

@@ -65,8 +65,7 @@ def demo(invocation: Invocation, *, replay: Path | None, seed: int | None, speed
         **{f"{_PREFIX}{name}": str(value) for name, value in options.items() if value is not None},
     }
     output = invocation.output
-    # A demo is a show: unlike other commands it speaks to people in a pipe as well, unless it is asked not to.
-    face: Face = JsonFace(output) if invocation.as_json else TextFace(output)
+    face: Face = JsonFace(output) if output.as_json else TextFace(output)
     run(invocation, _Run(invocation, environ, plan, face).all())
 
 

@@ -1,4 +1,4 @@
-"""How ``broker demo`` looks: lines of JSON for programs, text for people, and a table that changes in place on a terminal."""
+"""How ``broker demo`` looks: lines of JSON for programs, tables and text for people at a terminal."""
 
 from __future__ import annotations
 
@@ -76,10 +76,9 @@ class JsonFace:
 
 
 class TextFace:
-    """Text for people; on a terminal the quotes are one table that changes in place."""
+    """Text for people at a terminal; the quotes are one table that changes in place."""
 
     def __init__(self, output: Output) -> None:
-        self._output = output
         self._console = output.console()
         self._live: Live | None = None
 
@@ -93,21 +92,16 @@ class TextFace:
 
     def live(self) -> AbstractContextManager[object]:
         """Entered while quotes and orders come in."""
-        if not self._output.is_terminal:
-            return nullcontext()
         from rich.live import Live
 
         self._live = live = Live(console=self._console, auto_refresh=False)
         return live
 
     def quotes(self, quotes: Mapping[str, Quote]) -> None:
-        """Show the latest quotes: in place on a terminal, else on one more line."""
+        """Show the latest quotes, in place."""
         if self._live is not None:
             items = [quote_item(quote) for quote in quotes.values()]
             self._live.update(table(items, columns=QUOTE_COLUMNS), refresh=True)
-        else:
-            texts = (f"{symbol} {number(quote.bid_price)} x {number(quote.ask_price)}" for symbol, quote in quotes.items())
-            self._console.print(f"quotes  {'   '.join(texts)}", soft_wrap=True)
 
     def order(self, order: Order) -> None:
         """One line for the order after a piece of news."""

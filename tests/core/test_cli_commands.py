@@ -489,3 +489,20 @@ def test_way_out_is_never_blocked(run: Run, real_account: str):
     run("orders", "submit", "AAPL", "buy", "1", "--limit-price", "10", "--no-wait", "--yes-live", real_account)
 
     assert run("orders", "cancel", "--all").item["state"] == "canceled"
+
+
+def test_progress_is_for_the_person_at_the_terminal(run: Run):
+    """A download draws its progress on standard error, where that is a terminal, and leaves standard output to the bars."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "broker_core.cli", "bars", "AAPL", "--timeframe", "1Min", "--days", "2"]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True, env=environ)
+    os.close(theirs)
+    stdout, _ = process.communicate(timeout=60)
+    drawn = os.read(ours, 65536).decode()
+    os.close(ours)
+
+    assert process.returncode == 0
+    assert {json.loads(line)["kind"] for line in stdout.splitlines()} == {"bar"}
+    assert " bars " in drawn
+    assert "\x1b[" in drawn

@@ -255,14 +255,14 @@ def test_terminal_shows_json_when_asked(tmp_path: Path):
     assert json.loads(shown.splitlines()[-1])["kind"] == "summary"
 
 
-def test_pipe_shows_text_in_the_end(tmp_path: Path):
-    """In a pipe the demo speaks to people all the same: plain text, one summary at the end, nothing on standard error."""
+def test_pipe_shows_json(tmp_path: Path):
+    """In a pipe every line is JSON, the summary last, and nothing is on standard error."""
     done = subprocess.run([*BROKER, "demo", "--seed", "7"], capture_output=True, text=True, cwd=ROOT, env=environ(tmp_path), check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "\x1b" not in done.stdout
-    assert done.stdout.count("quotes  AAPL") >= 2
-    assert str(tmp_path / "broker.sqlite3") in done.stdout.splitlines()[-1]
+    items = [json.loads(line) for line in done.stdout.splitlines()]
+    assert items[-1]["kind"] == "summary"
+    assert str(tmp_path / "broker.sqlite3") in items[-1]["database"]
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)])
