@@ -135,12 +135,13 @@ def test_demo_keeps_no_rows_where_none_are_wanted(demo: Callable[..., Items], mo
 
 
 @pytest.mark.parametrize(
-    ("symbols", "count", "frequency", "start", "name", "timeframe"),
+    ("symbols", "count", "frequency", "start", "name", "timeframe", "filled"),
     [
-        (["ACME"], 60, "1min", "2026-03-02T15:00", "acme.csv", "1Min"),
-        (["ONE", "TWO"], 40, "1D", "2026-01-05", "pair.parquet", "1Day"),
-        (["ONE"], 3, "1min", "2026-03-02T15:00", "short.csv", "1Min"),
-        (["A", "B", "C", "D"], 30, "1h", "2026-03-02T09:00", "hours.csv", "1Hour"),
+        (["ACME"], 60, "1min", "2026-03-02T15:00", "acme.csv", "1Min", 2),
+        (["ONE", "TWO"], 40, "1D", "2026-01-05", "pair.parquet", "1Day", 2),
+        # Twelve prices: a slow machine sees the last of them before the bracket is placed.
+        (["ONE"], 3, "1min", "2026-03-02T15:00", "short.csv", "1Min", 1),
+        (["A", "B", "C", "D"], 30, "1h", "2026-03-02T09:00", "hours.csv", "1Hour", 2),
     ],
 )
 def test_demo_replays_the_users_bars(
@@ -153,6 +154,7 @@ def test_demo_replays_the_users_bars(
     start: str,
     name: str,
     timeframe: str,
+    filled: int,
 ):
     """With a file of bars, symbols and prices are the file's, and the run still comes to its end."""
     monkeypatch.setattr(replay_file, "_TICKS_A_SECOND", 10.0)
@@ -168,7 +170,7 @@ def test_demo_replays_the_users_bars(
     assert of_kind(items, "bars")[0]["timeframe"] == timeframe
     ends = [life[-1]["state"] for life in orders(items).values()]
     assert set(ends) <= {"filled", "canceled", "rejected"}
-    assert ends.count("filled") >= 2
+    assert ends.count("filled") >= filled
 
 
 def test_replay_may_stand_in_the_settings(demo: Callable[..., Items], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

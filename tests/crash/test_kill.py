@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,8 @@ def test_kill_minus_nine(exchange: int, environ: dict[str, str]):
     last.end()
 
     posts = ask(exchange, "posts")
-    rows = sqlite3.connect(environ["BROKER_DATABASE"]).execute("select local_id, status from remote_order_log order by id").fetchall()
+    with closing(sqlite3.connect(environ["BROKER_DATABASE"])) as database:
+        rows = database.execute("select local_id, status from remote_order_log order by id").fetchall()
     final = dict(rows)
     assert settled["wrong"] == []
     assert settled["orders"] == len(final)
