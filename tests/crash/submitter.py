@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from remote_broker import RemoteBroker
 
@@ -31,8 +32,9 @@ def say(**line: object) -> None:
 async def differences(session: broker_core.Session, broker: RemoteBroker) -> list[tuple[str, str, str]]:
     """Orders of the log that are not as the exchange says."""
     found = []
+    held = {event.client_order_id: event for event in await broker.listing(datetime(2000, 1, 1, tzinfo=UTC))}
     for order in session.orders.book.orders():
-        event = await broker.find(order.local_id)
+        event = held.get(order.local_id)
         here = (order.state.value, str(order.filled_qty.normalize()))
         there = ("failed", "0") if event is None else (event.status.value, str(event.filled_qty.normalize()))
         if here != there:

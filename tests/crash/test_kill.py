@@ -88,7 +88,7 @@ def test_kill_minus_nine(exchange: int, environ: dict[str, str]):
         submitter = Submitter(exchange, environ)
         settled = submitter.settled()
         assert settled["wrong"] == []
-        time.sleep(chance.uniform(0.0, 0.25))  # the moment of the kill is the one thing here that is left to chance
+        time.sleep(chance.uniform(0.0, 0.15))  # the moment of the kill is the one thing here that is left to chance
         returned += submitter.kill()
     last = Submitter(exchange, environ, "check")
     settled = last.settled()
