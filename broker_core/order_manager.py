@@ -155,14 +155,9 @@ class OrderManager:
             return order
         try:
             await within(self._clock, self._policy.deadline, self._orders.cancel(order))
-        except RequestRefused as error:
-            await self.book.receive(self._local(local_id, EventKind.CANCEL_REFUSED, None, reason=str(error)))
-            await self.reconciler.look_up(local_id)
-            order = self._known(local_id)
-            if not order.is_terminal:
-                error.order = order
-                raise
         except RemoteError as error:
+            if isinstance(error, RequestRefused):
+                await self.book.receive(self._local(local_id, EventKind.CANCEL_REFUSED, None, reason=str(error)))
             await self.reconciler.look_up(local_id)
             order = self._known(local_id)
             if not order.is_terminal:
@@ -178,7 +173,7 @@ class OrderManager:
         Refusals of single orders (their exits may go with them) are kept in their history. Raises the first other failure, after every
         order was asked for.
         """
-        working = [order for order in self.open() if order.state is not State.PENDING or order.cancel_requested_at is None]
+        working = self.open()
         results = await asyncio.gather(*(self.cancel(order) for order in working), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, RequestRefused):

@@ -65,16 +65,19 @@ class Submission:
         Raises StorageError (not recorded, so not sent), and what proves that there is no such order at the broker, each with the order:
         RequestRefused, AuthError, RateLimited, Unavailable, NotSupported.
         """
-        await self._intend(local_id)
+        order = await self._intend(local_id)
+        if order.state is not State.SUBMITTED:
+            # It was cancelled while it waited for the gate: there is no intent to send, and so nothing is sent.
+            return order
         return await self._post(local_id, may_wait=True)
 
     async def resend(self, local_id: str) -> Order:
         """Send an order that is proven absent once more, under the same id. Raises what ``send`` raises."""
         return await self._post(local_id, may_wait=True)
 
-    async def _intend(self, local_id: str) -> None:
+    async def _intend(self, local_id: str) -> Order:
         try:
-            await self._book.intend(local_id, self._event(EventKind.SUBMITTED, Source.LOCAL, State.SUBMITTED, local_id))
+            return await self._book.intend(local_id, self._event(EventKind.SUBMITTED, Source.LOCAL, State.SUBMITTED, local_id))
         except StorageError as error:
             failed = self._event(EventKind.FAILED, Source.LOCAL, State.FAILED, local_id, f"not recorded, so not sent: {error}")
             await self._book.receive(failed)

@@ -920,3 +920,19 @@ async def test_an_order_that_ended_in_a_gap_is_asked_after(desk: Desk):
         await desk.clock.advance(2)
 
     assert [State.CANCELED] == told
+
+
+async def test_an_order_cancelled_at_the_gate_is_never_sent(desk: Desk):
+    """What ends while it waits to go out stays ended when the gate opens."""
+    async with desk.session() as session:
+        session.gate.shut("kill switch", "enough")
+        submitting = asyncio.ensure_future(session.orders.submit(BUY))
+        await desk.clock.advance(1)
+        (waiting,) = await session.orders.cancel_all()
+        assert waiting.state is State.CANCELED
+
+        session.gate.open("kill switch")
+        order = await submitting
+
+    assert order.state is State.CANCELED
+    assert desk.broker.sent == []
