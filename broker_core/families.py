@@ -90,7 +90,11 @@ class Orders(Protocol):
 
 @runtime_checkable
 class Feed(Protocol):
-    """One socket: its channels, the wish it was told last, and its connections."""
+    """One socket: its channels, the wish it was told last, and its connections.
+
+    MAY have ``star_channels: frozenset[Channel]``, those of its channels on which ``EVERY_SYMBOL`` can be wanted; and
+    ``accepts(symbol: str) -> bool``, whether it is the one to ask for this symbol. A feed without ``accepts`` takes every symbol.
+    """
 
     name: str
     channels: frozenset[Channel]
@@ -117,7 +121,10 @@ class Stream(Protocol):
     """News without asking."""
 
     feeds: Sequence[Feed]
-    """One for each socket the broker has. Channels of two feeds do not overlap."""
+    """One for each socket the broker has.
+
+    Where several carry a channel, a symbol goes to the first of them that accepts it; so all but the last MUST have ``accepts``.
+    """
 
 
 @runtime_checkable

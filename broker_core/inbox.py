@@ -12,13 +12,14 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from broker_core.errors import AuthError
-from broker_core.models import Quote
+from broker_core.models import OrderBookUpdate, Quote
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Quote | OrderBookUpdate)
 
 
 class Inbox(Generic[T]):
-    """Keeps every item, in order, however many; the two kinds below keep within a limit.
+    """Keeps every item, in order, however many; the kinds below keep within a limit.
 
     ``put`` is the hot path of market data: it is called once per item and consumer, and does nothing but append.
     """
@@ -126,10 +127,10 @@ class NewestInbox(Inbox[T]):
             self._ring()
 
 
-class QuoteInbox(Inbox[Quote]):
-    """Keeps every quote while its reader keeps up; one that falls ``limit`` behind gets only the latest quote of each symbol.
+class ConflatingInbox(Inbox[K]):
+    """Keeps every item while its reader keeps up; one that falls ``limit`` behind gets only one item of each symbol, which says it all.
 
-    It stays so until the reader has caught up, so that a slow reader sees the present and never works through the past. The quotes passed
+    It stays so until the reader has caught up, so that a slow reader sees the present and never works through the past. The items passed
     over are counted as conflated; a limit of 1 conflates from the start.
     """
 
@@ -138,24 +139,24 @@ class QuoteInbox(Inbox[Quote]):
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self._limit = limit
-        self._latest: OrderedDict[str, Quote] = OrderedDict()
+        self._latest: OrderedDict[str, K] = OrderedDict()
 
-    def put(self, item: Quote) -> None:
-        """Take a quote in, in place of the symbol's former one when the reader is behind."""
+    def put(self, item: K) -> None:
+        """Take an item in, in place of the symbol's former one when the reader is behind."""
         if self._latest:
             self._replace(item)
         elif len(self._items) < self._limit:
             self._items.append(item)
         else:
-            for quote in self._items:
-                self._replace(quote)
+            for waiting in self._items:
+                self._replace(waiting)
             self._items.clear()
             self._replace(item)
         if self._alarm is not None:
             self._ring()
 
-    def take(self) -> Quote | None:
-        """The next quote, or None when there is none now."""
+    def take(self) -> K | None:
+        """The next item, or None when there is none now."""
         if not self._latest:
             return super().take()
         self.delivered += 1
@@ -168,14 +169,38 @@ class QuoteInbox(Inbox[Quote]):
 
     @property
     def waiting(self) -> int:
-        """How many quotes are here."""
+        """How many items are here."""
         return len(self._items) + len(self._latest)
 
-    def _replace(self, quote: Quote) -> None:
-        if quote.symbol in self._latest:
+    def _replace(self, item: K) -> None:
+        former = self._latest.get(item.symbol)
+        if former is not None:
             self.conflated += 1
+            item = self._merged(former, item)
         # The symbol keeps its place in the line, so that a busy one cannot hold up the others.
-        self._latest[quote.symbol] = quote
+        self._latest[item.symbol] = item
+
+    def _merged(self, _former: K, item: K) -> K:
+        """The one item that says what both say."""
+        return item
+
+
+class QuoteInbox(ConflatingInbox[Quote]):
+    """For quotes: the latest says all that counts now."""
+
+    __slots__ = ()
+
+
+class BookInbox(ConflatingInbox[OrderBookUpdate]):
+    """For order books: an update that is passed over lives on in the next one of its symbol, because a book cannot miss any."""
+
+    __slots__ = ()
+
+    def _merged(self, former: OrderBookUpdate, item: OrderBookUpdate) -> OrderBookUpdate:
+        if item.is_reset:
+            return item
+        bids, asks = {**dict(former.bids), **dict(item.bids)}, {**dict(former.asks), **dict(item.asks)}
+        return OrderBookUpdate(item.symbol, item.timestamp_ns, tuple(bids.items()), tuple(asks.items()), former.is_reset)
 
 
 def _complete(future: asyncio.Future[None]) -> None:

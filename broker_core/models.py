@@ -1,7 +1,6 @@
 """The values that travel between a broker's plugin, the core and the host, orders apart.
 
-All are attrs classes with slots. Everything that carries money is frozen. Quotes, trades and bars are not, because freezing costs more
-than the rest of their construction on the stream path; they are never changed after they are made.
+All are frozen attrs classes with slots. What a market-data stream carries is in ``broker_core.ticks`` and offered here too.
 
 Money and quantities of positions and accounts are ``Decimal``; prices and sizes of market data are ``float``. A moment is an
 aware UTC ``datetime``; where order within a microsecond matters it is ``timestamp_ns``, integer nanoseconds since the Unix epoch.
@@ -14,13 +13,25 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
-from broker_core.clock import from_ns
 from broker_core.orders import OrderEvent
 from broker_core.requests import OrderClass, OrderType, TimeInForce
+from broker_core.ticks import Bar as Bar
+from broker_core.ticks import DailyBar as DailyBar
+from broker_core.ticks import Imbalance as Imbalance
+from broker_core.ticks import MarketEvent as MarketEvent
+from broker_core.ticks import News as News
+from broker_core.ticks import OrderBookUpdate as OrderBookUpdate
+from broker_core.ticks import PriceBand as PriceBand
+from broker_core.ticks import Quote as Quote
+from broker_core.ticks import Trade as Trade
+from broker_core.ticks import TradeCancel as TradeCancel
+from broker_core.ticks import TradeCorrection as TradeCorrection
+from broker_core.ticks import TradingStatus as TradingStatus
+from broker_core.ticks import UpdatedBar as UpdatedBar
 from broker_core.timeframe import Timeframe
 
 
@@ -77,58 +88,6 @@ class Asset:
     fractionable: bool = False
     price_increment: Decimal = Decimal("0.01")
     qty_increment: Decimal = Decimal(1)
-
-
-@attrs.define(unsafe_hash=True)
-class Quote:
-    """The best bid and offer. Never changed once made."""
-
-    symbol: str
-    timestamp_ns: int
-    bid_price: float
-    bid_size: float
-    ask_price: float
-    ask_size: float
-
-    @property
-    def timestamp(self) -> datetime:
-        """The moment, aware UTC, cut to microseconds."""
-        return from_ns(self.timestamp_ns)
-
-
-@attrs.define(unsafe_hash=True)
-class Trade:
-    """One print. Never changed once made."""
-
-    symbol: str
-    timestamp_ns: int
-    price: float
-    size: float
-
-    @property
-    def timestamp(self) -> datetime:
-        """The moment, aware UTC, cut to microseconds."""
-        return from_ns(self.timestamp_ns)
-
-
-@attrs.define(unsafe_hash=True)
-class Bar:
-    """Open, high, low, close and volume from ``timestamp_ns`` (its left edge) for one timeframe. Never changed once made."""
-
-    symbol: str
-    timestamp_ns: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    trade_count: int
-    vwap: float
-
-    @property
-    def timestamp(self) -> datetime:
-        """The left edge, aware UTC, cut to microseconds."""
-        return from_ns(self.timestamp_ns)
 
 
 @attrs.frozen(kw_only=True)
@@ -223,16 +182,38 @@ class Channel(StrEnum):
     TRADES = "trades"
     QUOTES = "quotes"
     BARS = "bars"
+    """Minute bars, each when its minute has ended."""
+    DAILY_BARS = "daily_bars"
+    """The running day's bar, again and again."""
+    UPDATED_BARS = "updated_bars"
+    """Minute bars that a late trade has changed."""
+    STATUSES = "statuses"
+    """Halts, resumptions and the like."""
+    LULDS = "lulds"
+    """Limit up, limit down: price bands."""
+    CORRECTIONS = "corrections"
+    CANCEL_ERRORS = "cancel_errors"
+    """Trades that do not count any more."""
+    ORDERBOOKS = "orderbooks"
+    IMBALANCES = "imbalances"
+    NEWS = "news"
+
+
+EVERY_SYMBOL: Final = "*"
+"""In place of a symbol: all of them."""
 
 
 @attrs.frozen
 class Wish:
-    """All subscriptions at once: for each channel its symbols. ``Channel.ORDERS`` needs none and stands with an empty set."""
+    """All subscriptions at once: for each channel its symbols. ``Channel.ORDERS`` needs none and stands with an empty set.
+
+    ``EVERY_SYMBOL`` among them is told only to a feed that offers it in ``star_channels``.
+    """
 
     symbols: Mapping[Channel, frozenset[str]] = MappingProxyType({})
 
 
-StreamItem: TypeAlias = SignedIn | OrderEvent | Trade | Quote | Bar
+StreamItem: TypeAlias = SignedIn | OrderEvent | MarketEvent
 
 
 @attrs.frozen(kw_only=True)

@@ -2,9 +2,9 @@
 
 Order events go to the order manager, one awaited after the other, in a lane of their own: they are never dropped and never wait behind
 market data. Market data goes to callbacks and iterators, each with a bounded inbox, so that a slow or raising one costs the others
-nothing: quotes conflate to the latest of each symbol, trades and bars drop the oldest, both counted. (A plain function that takes long
-holds up the loop that everything runs on; make it an ``async`` one, or hand its work to a thread.) Gaps always get through, and
-subscribers are told of one before anything of the new connection reaches them.
+nothing: quotes conflate to the latest of each symbol, changes of order books merge, all else drops the oldest, and all is counted. (A
+plain function that takes long holds up the loop that everything runs on; make it an ``async`` one, or hand its work to a thread.) Gaps
+always get through, and subscribers are told of one before anything of the new connection reaches them.
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
+from broker_core.carriers import Carriers
 from broker_core.clock import Clock
 from broker_core.errors import AuthError, NotSupported, PluginError, Unavailable
 from broker_core.families import Feed, Stream
 from broker_core.feed_runner import FeedRunner
 from broker_core.feed_status import FeedState, FeedStatus
 from broker_core.gaps import Recover
-from broker_core.inbox import Inbox, NewestInbox, QuoteInbox, T
-from broker_core.models import Bar, Channel, Gap, Quote, Trade, Wish
+from broker_core.inbox import Inbox, T
+from broker_core.models import EVERY_SYMBOL, Channel, Gap, Wish
 from broker_core.orders import OrderEvent
 from broker_core.routing import Router
+from broker_core.subscribing import Callback, Subscribing
 from broker_core.subscriptions import CallbackTask, Subscription, Updates
 
 log = logging.getLogger(__name__)
 
-Callback: TypeAlias = Callable[[T], object]
-"""A plain or an ``async`` function of one item; what it returns is ignored."""
 
-
-class Streaming:
+class Streaming(Subscribing):
     """Runs the feeds of one stream; made, started and closed by the session. ``stream`` is None for a broker without one.
 
     ``on_order`` is awaited with every order event, in order; one that raises counts as missed and is recovered. ``recover`` is awaited
@@ -42,7 +41,7 @@ class Streaming:
     feed's name, state and reason, and ``gap`` with every gap, in order and apart from the feeds, so that they hold nothing up.
     ``queue_size`` is how many items may wait for one consumer, unless it asks for another ``limit``.
 
-    Raises PluginError for feeds whose names or channels overlap.
+    Raises PluginError for feeds of one name, and for one that carries a channel all of which an earlier one carries.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Streaming:
         self._callbacks: dict[Subscription, CallbackTask[Any]] = {}
         self._closed = False
         self._runners: dict[str, FeedRunner] = {}
-        self._carriers: dict[Channel, FeedRunner] = {}
+        self._carriers = Carriers()
         for feed in () if stream is None else stream.feeds:
             self._add(feed)
 
@@ -102,56 +101,28 @@ class Streaming:
         if self._notice_lane is not None:
             await self._notice_lane.finish()
 
-    def on_quote(self, symbol: str, callback: Callback[Quote], *, limit: int | None = None) -> Subscription:
-        """Call ``callback`` with every quote of a symbol; with the latest only, where it falls ``limit`` quotes behind.
-
-        Raises NotSupported when the broker streams no quotes, AuthError when it refused the credentials, Unavailable after ``close``.
-        """
-        return self._call_back(Channel.QUOTES, (symbol,), callback, QuoteInbox(self._room(limit)))
-
-    def on_trade(self, symbol: str, callback: Callback[Trade], *, limit: int | None = None) -> Subscription:
-        """Call ``callback`` with every trade of a symbol; with the newest ``limit``, where it falls behind. Raises like ``on_quote``."""
-        return self._call_back(Channel.TRADES, (symbol,), callback, NewestInbox[Trade](self._room(limit)))
-
-    def on_bar(self, symbol: str, callback: Callback[Bar], *, limit: int | None = None) -> Subscription:
-        """Call ``callback`` with every bar of a symbol; with the newest ``limit``, where it falls behind. Raises like ``on_quote``."""
-        return self._call_back(Channel.BARS, (symbol,), callback, NewestInbox[Bar](self._room(limit)))
-
-    def on_gap(self, callback: Callback[Gap]) -> Subscription:
-        """Call ``callback`` with every gap of every feed."""
-        return self._call_back(None, (), callback, Inbox[Gap]())
-
-    def quotes(self, *symbols: str, limit: int | None = None) -> Updates[Quote]:
-        """Iterate over quotes of some symbols; over the latest of each, where the loop falls ``limit`` behind. Raises like ``on_quote``."""
-        return self._iterate(Channel.QUOTES, symbols, QuoteInbox(self._room(limit)))
-
-    def trades(self, *symbols: str, limit: int | None = None) -> Updates[Trade]:
-        """Iterate over the trades of some symbols; over the newest ``limit``, where the loop falls behind. Raises like ``on_quote``."""
-        return self._iterate(Channel.TRADES, symbols, NewestInbox[Trade](self._room(limit)))
-
-    def bars(self, *symbols: str, limit: int | None = None) -> Updates[Bar]:
-        """Iterate over the bars of some symbols; over the newest ``limit``, where the loop falls behind. Raises like ``on_quote``."""
-        return self._iterate(Channel.BARS, symbols, NewestInbox[Bar](self._room(limit)))
-
-    def gaps(self) -> Updates[Gap]:
-        """Iterate over the gaps of all feeds."""
-        return self._iterate(None, (), Inbox[Gap]())
-
     def carries(self, channel: Channel) -> bool:
         """Whether a feed of this broker carries ``channel``."""
         return channel in self._carriers
 
-    async def ready(self, channel: Channel) -> None:
-        """Return when the feed that carries ``channel`` is healthy; for market data that needs a subscription.
+    async def ready(self, channel: Channel, symbol: str | None = None) -> None:
+        """Return when the feed that carries ``channel`` for ``symbol`` is healthy; without a symbol, every feed of which it is wanted.
 
-        Raises NotSupported when no feed carries it, AuthError when the broker refused the credentials, Unavailable when it was closed.
+        Market data needs a subscription: nobody connects a feed of which nothing is wanted. Raises NotSupported when no feed carries it,
+        AuthError when the broker refused the credentials, Unavailable when it was closed.
         """
-        await self._carrier(channel).ready()
+        if symbol is not None:
+            await self._carriers.pick(channel, symbol).ready()
+            return
+        for runner in self._wanted(channel) or self._carriers.all(channel)[:1]:
+            await runner.ready()
 
-    def healthy(self, channel: Channel) -> bool:
-        """Whether the feed that carries ``channel`` is signed in, with nothing missed that is still to be recovered."""
-        runner = self._carriers.get(channel)
-        return runner is not None and runner.healthy
+    def healthy(self, channel: Channel, symbol: str | None = None) -> bool:
+        """Whether that feed, or those feeds, are signed in with nothing missed that is still to be recovered; False without any."""
+        if channel not in self._carriers:
+            return False
+        runners = self._wanted(channel) if symbol is None else (self._carriers.pick(channel, symbol),)
+        return bool(runners) and all(runner.healthy for runner in runners)
 
     @property
     def status(self) -> Mapping[str, FeedStatus]:
@@ -168,7 +139,7 @@ class Streaming:
             feed,
             clock=self._clock,
             chance=self._random,
-            wish=partial(self._wish, frozenset(feed.channels)),
+            wish=lambda: self._wish(runner),
             route=self._router.route,
             recover=self._recover if Channel.ORDERS in feed.channels else None,
             tell=self._tell_gap,
@@ -176,26 +147,20 @@ class Streaming:
         )
         if runner.name in self._runners:
             raise PluginError(f"feed {runner.name}: the stream has two of this name; give each its own")
+        self._carriers.add(runner, feed)
         self._runners[runner.name] = runner
-        for channel in runner.channels:
-            other = self._carriers.setdefault(channel, runner)
-            if other is not runner:
-                raise PluginError(f"feed {runner.name}: carries {channel}, which feed {other.name} carries already; a channel has one feed")
 
-    def _wish(self, channels: frozenset[Channel]) -> Wish:
-        wanted = {channel: self._router.symbols(channel) for channel in sorted(channels)}
-        return Wish({channel: symbols for channel, symbols in wanted.items() if symbols or channel is Channel.ORDERS})
-
-    def _room(self, limit: int | None) -> int:
-        return self._queue_size if limit is None else limit
+    def _wish(self, runner: FeedRunner) -> Wish:
+        picked = {channel: self._carriers.picked(runner, channel, self._router.symbols(channel)) for channel in sorted(runner.channels)}
+        return Wish({channel: symbols for channel, symbols in picked.items() if symbols or channel is Channel.ORDERS})
 
     def _wish_changed(self, channel: Channel) -> None:
-        self._carriers[channel].wish_changed()
+        for runner in self._carriers.all(channel):
+            runner.wish_changed()
 
-    def _carrier(self, channel: Channel) -> FeedRunner:
-        if channel not in self._carriers:
-            raise NotSupported(f"{channel}: the broker's stream carries {', '.join(sorted(self._carriers)) or 'nothing'}")
-        return self._carriers[channel]
+    def _wanted(self, channel: Channel) -> tuple[FeedRunner, ...]:
+        """The feeds that carry a channel and of which it is wanted."""
+        return tuple(runner for runner in self._carriers.all(channel) if channel in self._wish(runner).symbols)
 
     def _call_back(self, channel: Channel | None, symbols: tuple[str, ...], callback: Callback[T], inbox: Inbox[T]) -> Subscription:
         subscription = self._subscription(channel, symbols, inbox)
@@ -211,11 +176,24 @@ class Streaming:
         if self._closed:
             raise Unavailable("the stream is closed; open a new session")
         if channel is not None:
-            _check(symbols)
-            refusal = self._carrier(channel).refusal
-            if refusal is not None:
-                raise AuthError(str(refusal))
+            self._check(channel, symbols)
         return Subscription(channel, tuple(dict.fromkeys(symbols)), inbox, self._forget)
+
+    def _check(self, channel: Channel, symbols: tuple[str, ...]) -> None:
+        carriers = self._carriers.all(channel)
+        if channel is Channel.ORDERS:
+            raise NotSupported(
+                "orders: their news is no channel to subscribe to; it reaches `session.orders` and the hook broker_order_changed"
+            )
+        if not symbols:
+            raise ValueError("symbols: none given; name at least one")
+        for symbol in symbols:
+            if not isinstance(symbol, str) or not symbol.isprintable() or not (symbol == EVERY_SYMBOL or symbol.strip("* ")):
+                raise ValueError(f"symbols: {symbol!r} is not a symbol; name each one")
+        picked = {self._carriers.pick(channel, symbol) for symbol in symbols}
+        for runner in carriers:
+            if runner in picked and runner.refusal is not None:
+                raise AuthError(str(runner.refusal))
 
     def _subscribed(self, subscription: Subscription) -> Subscription:
         self._subscriptions[subscription] = None
@@ -242,13 +220,15 @@ class Streaming:
         runner = self._runners[name]
         if runner.refusal is not None:
             for subscription in tuple(self._subscriptions):
-                if subscription.channel in runner.channels:
+                channel = subscription.channel
+                if channel in runner.channels and self._carriers.picked(runner, channel, subscription.symbols):
                     subscription.inbox.end(runner.refusal)
         self._notices.put(partial(self._changed, name, state, reason))
 
     def _order_failed(self, event: OrderEvent, error: BaseException) -> None:
         log.error("an order event could not be processed; it counts as missed and is recovered", exc_info=error)
-        self._carriers[Channel.ORDERS].order_missed(min(event.at, self._clock.now()))
+        (carrier,) = self._carriers.all(Channel.ORDERS)
+        carrier.order_missed(min(event.at, self._clock.now()))
 
 
 async def _call(notice: Callable[[], Awaitable[None]]) -> None:
@@ -257,11 +237,3 @@ async def _call(notice: Callable[[], Awaitable[None]]) -> None:
 
 def _notice_failed(notice: object, error: BaseException) -> None:
     log.error("telling %r failed", notice, exc_info=error)
-
-
-def _check(symbols: tuple[str, ...]) -> None:
-    if not symbols:
-        raise ValueError("symbols: none given; name at least one")
-    for symbol in symbols:
-        if not isinstance(symbol, str) or not symbol.isprintable() or not symbol.strip("* "):
-            raise ValueError(f"symbols: {symbol!r} is not a symbol; name each one, there is no sign for all")

@@ -33,9 +33,9 @@ class Counters:
     delivered: int
     """Handed to the callback or the iterator's loop."""
     conflated: int
-    """Quotes passed over for a later one of the same symbol."""
+    """Quotes passed over for a later one of the same symbol; changes of order books merged into a later one."""
     dropped: int
-    """Trades and bars that made room for newer ones."""
+    """Items of all other kinds that made room for newer ones."""
     raised: int
     """Calls of the callback that raised."""
     waiting: int

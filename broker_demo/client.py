@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from broker_core.clock import Clock, IdFactory
 from broker_core.errors import ConfigError, Unavailable
 from broker_core.families import HOOK_API
-from broker_core.models import Account, Capabilities, Channel, Environment
+from broker_core.models import Account, Capabilities, Environment
 from broker_core.requests import OrderClass, OrderType, TimeInForce
 from broker_core.timeframe import Unit
 from broker_demo.config import ALWAYS, DemoSettings
@@ -33,7 +33,7 @@ CAPABILITIES = Capabilities(
     order_types=frozenset(OrderType),
     order_classes=frozenset(OrderClass),
     times_in_force=frozenset(TimeInForce),
-    channels=frozenset(Channel),
+    channels=TradingFeed.carried | DataFeed.carried,
     timeframes=frozenset(Unit),
     notional=True,
     fractional=True,

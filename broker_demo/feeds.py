@@ -115,8 +115,10 @@ class DemoFeed:
 class TradingFeed(DemoFeed):
     """Order events."""
 
+    carried = frozenset({Channel.ORDERS})
+
     def __init__(self, wake: Callable[[], None]) -> None:
-        super().__init__("trading", frozenset({Channel.ORDERS}), wake)
+        super().__init__("trading", self.carried, wake)
 
     def tell(self, events: Sequence[OrderEvent]) -> None:
         """Pass on what has happened to orders."""
@@ -126,8 +128,10 @@ class TradingFeed(DemoFeed):
 class DataFeed(DemoFeed):
     """Trades and quotes of every tick, and each minute bar at its close."""
 
+    carried = frozenset({Channel.TRADES, Channel.QUOTES, Channel.BARS})
+
     def __init__(self, wake: Callable[[], None]) -> None:
-        super().__init__("data", frozenset({Channel.TRADES, Channel.QUOTES, Channel.BARS}), wake)
+        super().__init__("data", self.carried, wake)
 
     def next_moment(self, prices: Prices, after_ns: int) -> int:
         """The next moment at which there is something to tell."""

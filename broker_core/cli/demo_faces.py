@@ -12,9 +12,9 @@ from broker_core.cli.items import (
     Item,
     account_item,
     connection_item,
+    event_item,
     order_item,
     position_item,
-    quote_item,
 )
 from broker_core.cli.output import Output, number, table
 from broker_core.models import Account, Connection, Position, Quote
@@ -51,7 +51,7 @@ class JsonFace:
     def quotes(self, quotes: Mapping[str, Quote]) -> None:
         """One line for each symbol."""
         for quote in quotes.values():
-            self._output.item(quote_item(quote))
+            self._output.item(event_item(quote))
 
     def order(self, order: Order) -> None:
         """The order after a piece of news."""
@@ -100,7 +100,7 @@ class TextFace:
     def quotes(self, quotes: Mapping[str, Quote]) -> None:
         """Show the latest quotes, in place."""
         if self._live is not None:
-            items = [quote_item(quote) for quote in quotes.values()]
+            items = [event_item(quote) for quote in quotes.values()]
             self._live.update(table(items, columns=QUOTE_COLUMNS), refresh=True)
 
     def order(self, order: Order) -> None:

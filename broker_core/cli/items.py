@@ -5,7 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from broker_core.models import Account, Bar, Connection, Position, Quote, Trade
+import attrs
+
+from broker_core.models import (
+    Account,
+    Bar,
+    Connection,
+    DailyBar,
+    Imbalance,
+    MarketEvent,
+    News,
+    OrderBookUpdate,
+    Position,
+    PriceBand,
+    Quote,
+    Trade,
+    TradeCancel,
+    TradeCorrection,
+    TradingStatus,
+    UpdatedBar,
+)
 from broker_core.orders import Order, OrderChange
 
 POSITION_COLUMNS = ("symbol", "side", "qty", "avg_entry_price", "current_price", "market_value", "unrealized_pnl")
@@ -140,26 +159,24 @@ def change_row(change: OrderChange) -> Item:
     return {**item, "detail": "; ".join(text for text in said if text)}
 
 
-def quote_item(quote: Quote) -> Item:
-    """The best bid and offer of one symbol."""
-    return {
-        "kind": "quote",
-        "symbol": quote.symbol,
-        "bid_price": quote.bid_price,
-        "bid_size": quote.bid_size,
-        "ask_price": quote.ask_price,
-        "ask_size": quote.ask_size,
-        "timestamp": quote.timestamp,
-    }
+_EVENT_KINDS: dict[type[MarketEvent], str] = {
+    Quote: "quote",
+    Trade: "trade",
+    Bar: "bar",
+    DailyBar: "daily_bar",
+    UpdatedBar: "updated_bar",
+    TradingStatus: "status",
+    PriceBand: "luld",
+    TradeCorrection: "correction",
+    TradeCancel: "cancel_error",
+    OrderBookUpdate: "orderbook",
+    Imbalance: "imbalance",
+    News: "news",
+}
 
 
-def trade_item(trade: Trade) -> Item:
-    """One print."""
-    return {"kind": "trade", "symbol": trade.symbol, "price": trade.price, "size": trade.size, "timestamp": trade.timestamp}
-
-
-def bar_item(bar: Bar) -> Item:
-    """One bar, named by its left edge."""
-    return {"kind": "bar", "symbol": bar.symbol, "timestamp": bar.timestamp} | {
-        name: getattr(bar, name) for name in ("open", "high", "low", "close", "volume", "trade_count", "vwap")
-    }
+def event_item(event: MarketEvent) -> Item:
+    """Anything of a market-data stream: its kind, its fields, its moment."""
+    kind = next(_EVENT_KINDS[base] for base in type(event).__mro__ if base in _EVENT_KINDS)
+    fields = {field.name: getattr(event, field.name) for field in attrs.fields(type(event)) if field.name != "timestamp_ns"}
+    return {"kind": kind} | fields | {"timestamp": event.timestamp}

@@ -22,6 +22,7 @@ from broker_core.cli import main
 from broker_core.cli.exits import Exit
 from broker_core.cli.invocation import Invocation
 from broker_core.cli.quotes import Countdown
+from broker_core.models import Channel
 
 
 class Terminal(StringIO):
@@ -243,6 +244,21 @@ def test_stream_stops_after_seconds(run: Run):
 def test_stream_for_people_is_lines(run: Run):
     """On a terminal each item is one line that names its kind."""
     assert " AAPL     quote  bid " in run("stream", "AAPL", "--count", "1", terminal=True).text
+
+
+def test_what_the_broker_does_not_stream_is_refused(run: Run):
+    """``stream`` of a channel that the broker does not carry says what it carries."""
+    done = run("stream", "AAPL", "--quotes", "--cancel-errors")
+
+    assert done.code == Exit.USAGE
+    assert "cancel_errors: the broker's stream carries bars, orders, quotes, trades" in done.error
+
+
+def test_stream_can_ask_for_every_channel(run: Run):
+    """Every channel of market data is an option of ``stream``."""
+    words = run("stream", "--help", terminal=True).text.split()
+
+    assert {f"--{channel.replace('_', '-')}" for channel in Channel if channel is not Channel.ORDERS} <= set(words)
 
 
 def test_bars_are_items(run: Run):

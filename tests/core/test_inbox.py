@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker_core.errors import AuthError
-from broker_core.inbox import Inbox, NewestInbox, QuoteInbox
-from broker_core.models import Quote
+from broker_core.inbox import BookInbox, Inbox, NewestInbox, QuoteInbox
+from broker_core.models import OrderBookUpdate, Quote
 
 
 def quote(symbol, number):
@@ -235,3 +235,53 @@ async def test_a_shut_inbox_forgets(inbox):
 
     assert inbox.take() is None
     assert await inbox.wait() is False
+
+
+LEVELS = st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from([0.0, 1.0, 2.0])), max_size=3).map(tuple)
+BOOKS = st.builds(OrderBookUpdate, st.sampled_from("AB"), st.just(1), LEVELS, LEVELS, st.booleans())
+
+
+def book_after(updates, symbol):
+    """What somebody knows of a book who applies updates one by one."""
+    sides = ({}, {})
+    for update in updates:
+        if update.symbol != symbol:
+            continue
+        for side, levels in zip(sides, (update.bids, update.asks), strict=True):
+            if update.is_reset:
+                side.clear()
+            side.update(levels)
+    return [{price: size for price, size in side.items() if size} for side in sides]
+
+
+@given(updates=st.lists(BOOKS, max_size=12), limit=st.integers(1, 5), reads=st.sets(st.integers(0, 11)))
+def test_a_slow_reader_of_order_books_misses_nothing(updates, limit, reads):
+    """
+    Whatever a reader falls behind, the updates it gets make the same book as all of them; what was merged is counted.
+    """
+    inbox, got = BookInbox(limit), []
+    for number, update in enumerate(updates):
+        inbox.put(update)
+        assert inbox.waiting <= max(limit, 2)
+        if number in reads and (item := inbox.take()) is not None:
+            got.append(item)
+    got += taken(inbox)
+
+    assert [book_after(got, symbol) for symbol in "AB"] == [book_after(updates, symbol) for symbol in "AB"]
+    assert inbox.conflated == len(updates) - len(got)
+    assert inbox.dropped == 0
+
+
+def test_a_whole_book_makes_what_came_before_void():
+    """
+    Merged updates say that they are the whole book when one of them is.
+    """
+    inbox = BookInbox(1)
+    for update in (
+        OrderBookUpdate("A", 1, ((1.0, 1.0),), ()),
+        OrderBookUpdate("A", 2, ((2.0, 1.0),), (), True),
+        OrderBookUpdate("A", 3, ((2.0, 0.0),), ((3.0, 1.0),)),
+    ):
+        inbox.put(update)
+
+    assert taken(inbox) == [OrderBookUpdate("A", 3, ((2.0, 0.0),), ((3.0, 1.0),), True)]

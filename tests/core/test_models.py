@@ -8,15 +8,12 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from broker_core import models
-from broker_core.clock import from_ns, to_ns
+from broker_core.clock import to_ns
 from broker_core.models import (
     Account,
     Asset,
-    Bar,
     BarColumns,
     BarPage,
     BarQuery,
@@ -31,7 +28,6 @@ from broker_core.models import (
     Quote,
     SignedIn,
     Snapshot,
-    Trade,
     Wish,
 )
 from broker_core.requests import OrderClass, TimeInForce
@@ -41,8 +37,6 @@ MOMENT = datetime(2026, 3, 2, 15, 0, 0, 123456, tzinfo=UTC)
 MOMENT_NS = to_ns(MOMENT)
 
 QUOTE = Quote("AAPL", MOMENT_NS, 184.9, 3.0, 185.1, 2.0)
-TRADE = Trade("AAPL", MOMENT_NS, 185.0, 100.0)
-BAR = Bar("AAPL", MOMENT_NS, 1.0, 4.0, 0.5, 2.0, 1000.0, 12, 1.9)
 FROZEN: list[Any] = [
     Account(account_id="1", currency="USD", cash=Decimal(1), equity=Decimal(2), buying_power=Decimal(4)),
     Position(symbol="AAPL", qty=Decimal(1), avg_entry_price=Decimal(185)),
@@ -59,7 +53,6 @@ FROZEN: list[Any] = [
     Capabilities(),
     Connection(connection_id="c", broker="demo", mode="demo", environment=Environment.DEMO, account_id="1", opened_at=MOMENT),
 ]
-STREAMED = [QUOTE, TRADE, BAR]
 
 
 def named(value: object) -> str:
@@ -71,18 +64,18 @@ def test_every_value_is_in_these_tables():
     classes = {value for value in vars(models).values() if isinstance(value, type) and value.__module__ == models.__name__}
     words = {Environment, Channel}
 
-    assert classes - words == {type(value) for value in [*FROZEN, *STREAMED]}
+    assert classes - words == {type(value) for value in FROZEN}
 
 
 @pytest.mark.parametrize("value", FROZEN, ids=named)
 def test_frozen(value: Any):
-    """Values that carry money, and all others off the stream's path, cannot be changed, nor gain fields."""
+    """Values cannot be changed, nor gain fields."""
     for name in [*(field.name for field in attrs.fields(type(value))), "another"]:
         with pytest.raises(AttributeError):
             setattr(value, name, None)
 
 
-@pytest.mark.parametrize("value", [*FROZEN, *STREAMED], ids=named)
+@pytest.mark.parametrize("value", FROZEN, ids=named)
 def test_slots(value: Any):
     """No value carries a dictionary of its own."""
     assert not hasattr(value, "__dict__")
@@ -90,37 +83,11 @@ def test_slots(value: Any):
         value.another = 1
 
 
-@pytest.mark.parametrize("value", [*FROZEN, *STREAMED], ids=named)
+@pytest.mark.parametrize("value", FROZEN, ids=named)
 def test_equal_by_content(value: Any):
     """A copy equals its original."""
     assert attrs.evolve(value) == value
     assert value != object()
-
-
-@pytest.mark.parametrize("value", STREAMED, ids=named)
-def test_streamed_values_are_keys(value: Any):
-    """Quotes, trades and bars hash by content; another content is another key."""
-    assert {value: 1}[attrs.evolve(value)] == 1
-    assert len({value, attrs.evolve(value, timestamp_ns=1)}) == 2
-
-
-@pytest.mark.parametrize("value", STREAMED, ids=named)
-def test_streamed_values_show_themselves(value: Any):
-    """Their text spells every field out."""
-    assert repr(value).startswith(f"{named(value)}(symbol='AAPL', timestamp_ns={MOMENT_NS}")
-
-
-@pytest.mark.parametrize("one", STREAMED, ids=named)
-@settings(deadline=None)
-@given(nanoseconds=st.integers(0, 2**62))
-def test_timestamp(one: Any, nanoseconds: int):
-    """The moment is aware UTC, cut to microseconds, while the nanoseconds stay whole."""
-    value = attrs.evolve(one, timestamp_ns=nanoseconds)
-
-    assert value.timestamp == from_ns(nanoseconds)
-    assert value.timestamp.utcoffset().total_seconds() == 0
-    assert 0 <= nanoseconds - to_ns(value.timestamp) < 1000
-    assert value.timestamp_ns == nanoseconds
 
 
 @pytest.mark.parametrize(("qty", "side"), [("1", "long"), ("0.001", "long"), ("0", "long"), ("-0.001", "short"), ("-5", "short")])

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
-from broker_core.models import Bar, Channel, Quote, SignedIn, Trade
+from broker_core.models import EVERY_SYMBOL, Bar, Channel, DailyBar, News, Quote, SignedIn, Trade, UpdatedBar
 from broker_core.orders import EventKind, OrderEvent, Source
 from broker_core.routing import Router
 
@@ -16,6 +16,15 @@ BAR = Bar("A", 1, 1.0, 2.0, 1.0, 2.0, 10.0, 3, 1.5)
 @attrs.define
 class ExchangeQuote(Quote):
     exchange: str = "V"
+
+
+@attrs.define
+class SessionBar(DailyBar):
+    session: str = "regular"
+
+
+def news(*symbols):
+    return News(symbols=symbols, timestamp_ns=1, id="1", headline="x", created_at=ORDER.at, updated_at=ORDER.at)
 
 
 class Desk:
@@ -135,3 +144,81 @@ def test_a_consumer_may_leave_in_the_middle_of_a_frame(desk):
 
     assert [QUOTE] == got
     assert [QUOTE, QUOTE] == others
+
+
+def test_kinds_of_bars_have_channels_of_their_own(desk):
+    """
+    Daily, updated and minute bars of one symbol go to those who asked for that kind, derived types included.
+    """
+    channels = (Channel.BARS, Channel.DAILY_BARS, Channel.UPDATED_BARS)
+    minutes, days, updates = (desk.listen(channel, "A") for channel in channels)
+    ohlc = (1.0, 2.0, 1.0, 2.0, 10.0, 3, 1.5)
+    day, session, update = DailyBar("A", 1, *ohlc), SessionBar("A", 1, *ohlc), UpdatedBar("A", 1, *ohlc)
+
+    desk.router.route([BAR, day, session, update])
+
+    assert ([BAR], [day, session], [update]) == (minutes, days, updates)
+
+
+def test_who_wants_every_symbol_has_every_symbol_once(desk):
+    """
+    ``*`` brings symbols that others want and symbols that nobody named, once each; the others get their own.
+    """
+    own, everything = desk.listen(Channel.QUOTES, "A"), desk.listen(Channel.QUOTES, "A", EVERY_SYMBOL)
+    other, trades = Quote("B", 1, 1.0, 1.0, 2.0, 1.0), desk.listen(Channel.TRADES, "A")
+
+    desk.router.route([QUOTE, other, TRADE])
+
+    assert [QUOTE, other] == everything
+    assert [QUOTE] == own
+    assert [TRADE] == trades
+    assert {"A", "*"} == desk.router.symbols(Channel.QUOTES)
+
+
+def test_who_wants_every_symbol_may_come_and_go(desk):
+    """
+    ``*`` counts for symbols wanted before and after it, for derived types already seen, and for none once it is withdrawn.
+    """
+    everything, derived = [], ExchangeQuote("C", 1, 1.0, 1.0, 2.0, 1.0)
+    first = desk.listen(Channel.QUOTES, "A")
+    desk.router.route([derived])
+    desk.router.add(Channel.QUOTES, (EVERY_SYMBOL,), everything.append)
+    second = desk.listen(Channel.QUOTES, "B")
+    other = Quote("B", 1, 1.0, 1.0, 2.0, 1.0)
+    desk.router.route([QUOTE, other, derived])
+    assert [QUOTE, other, derived] == everything
+
+    desk.router.remove(Channel.QUOTES, (EVERY_SYMBOL,), everything.append)
+    desk.router.route([QUOTE, other, derived])
+
+    assert [QUOTE, other, derived] == everything
+    assert [QUOTE, QUOTE] == first
+    assert [other, other] == second
+    assert {"A", "B"} == desk.router.symbols(Channel.QUOTES)
+
+
+def test_a_named_symbol_goes_together_with_every_symbol(desk):
+    """
+    A consumer of ``*`` and a symbol that leaves gets nothing more of either.
+    """
+    items = []
+    desk.router.add(Channel.QUOTES, ("A", EVERY_SYMBOL), items.append)
+    desk.router.remove(Channel.QUOTES, ("A", EVERY_SYMBOL), items.append)
+
+    desk.router.route([QUOTE])
+
+    assert [] == items
+    assert frozenset() == desk.router.symbols(Channel.QUOTES)
+
+
+def test_news_goes_once_to_each_who_wants_one_of_its_symbols(desk):
+    """
+    An article about several symbols reaches each consumer once; one about none reaches those who want everything.
+    """
+    both, first, everything = (desk.listen(Channel.NEWS, *symbols) for symbols in (("A", "B"), ("A",), (EVERY_SYMBOL, "B")))
+
+    desk.router.route([news("A", "B"), news("B"), news()])
+
+    assert [news("A", "B"), news("B")] == both
+    assert [news("A", "B")] == first
+    assert [news("A", "B"), news("B"), news()] == everything

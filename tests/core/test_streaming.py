@@ -6,7 +6,7 @@ import pytest
 
 from broker_core.clock import StillClock
 from broker_core.errors import AuthError, NotSupported, PluginError, Unavailable
-from broker_core.models import Bar, Channel, Quote, SignedIn, Trade, Wish
+from broker_core.models import Bar, Channel, DailyBar, News, OrderBookUpdate, Quote, SignedIn, Trade, Wish
 from broker_core.orders import EventKind, OrderEvent, Source
 from broker_core.streaming import Streaming
 from broker_core.testing.scripted import CLOSE, ScriptedFeed, ScriptedStream
@@ -529,17 +529,17 @@ async def test_a_broker_without_a_stream():
 
 @pytest.mark.parametrize(
     ("second", "complaint"),
-    [(("data", {Channel.ORDERS}), "two of this name"), (("more", {Channel.BARS, Channel.ORDERS}), "feed data carries already")],
+    [(("data", {Channel.ORDERS}), "two of this name"), (("more", {Channel.BARS, Channel.ORDERS}), "bars, all of which feed data carries")],
 )
 async def test_feeds_that_overlap_are_refused(data, second, complaint):
     """
-    Two feeds of one name, or two that carry one channel, break the contract.
+    Two feeds of one name, or two that carry one channel without telling symbols apart, break the contract.
     """
     with pytest.raises(PluginError, match=complaint):
         Host(data, ScriptedFeed(*second))
 
 
-@pytest.mark.parametrize("symbols", [(), ("",), (" ",), ("*",), (None,), ("A", "B\n")])
+@pytest.mark.parametrize("symbols", [(), ("",), (" ",), ("**",), ("* ",), (None,), ("A", "B\n")])
 async def test_what_is_no_symbol_is_refused(host, data, symbols):
     """
     A subscription names at least one symbol, and each by its name.
@@ -669,3 +669,177 @@ async def test_closing_what_never_started(data):
 
     assert [item async for item in quotes] == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class PickyFeed(ScriptedFeed):
+    """One that takes only some symbols, and every symbol of some channels."""
+
+    def __init__(self, name, channels, *connections, letters="", stars=()):
+        super().__init__(name, channels, *connections)
+        self.letters = letters
+        self.star_channels = frozenset(stars)
+
+    def accepts(self, symbol):
+        return symbol[0] in self.letters
+
+
+@pytest.fixture
+def stocks():
+    return PickyFeed("stocks", DATA, letters="AB", stars=[Channel.BARS])
+
+
+@pytest.fixture
+def coins():
+    return PickyFeed("coins", {*DATA, Channel.ORDERBOOKS}, letters="BC", stars=[Channel.BARS, Channel.TRADES])
+
+
+async def test_a_symbol_goes_to_the_first_feed_that_accepts_it(host, stocks, coins):
+    """
+    Feeds that carry one channel are each told their own symbols; news of both reaches one consumer.
+    """
+    desk = await host(stocks, coins)
+    got = []
+    desk.streaming.on(Channel.QUOTES, ["A", "B", "C"], got.append)
+    await desk.turn()
+    stocks.send(quote(1, "A"))
+    coins.send(quote(2, "C"))
+    await desk.turn()
+
+    assert stocks.wishes == [Wish({Channel.QUOTES: frozenset("AB")})]
+    assert coins.wishes == [Wish({Channel.QUOTES: frozenset("C")})]
+    assert sorted(item.symbol for item in got) == ["A", "C"]
+
+
+async def test_a_feed_of_which_nothing_is_wanted_stays_idle(host, stocks, coins):
+    """
+    A symbol of one feed connects that feed alone.
+    """
+    desk = await host(stocks, coins)
+    desk.streaming.on_quote("C", print)
+    await desk.turn()
+
+    assert (stocks.connects, coins.connects) == (0, 1)
+
+
+async def test_a_symbol_that_no_feed_accepts_is_refused(host, stocks, coins):
+    """
+    A symbol that is nobody's is named in the refusal, and nothing is subscribed.
+    """
+    desk = await host(stocks, coins)
+    with pytest.raises(NotSupported, match=r"quotes of Z: no feed .* stocks, coins"):
+        desk.streaming.quotes("A", "Z")
+    with pytest.raises(NotSupported, match="orderbooks of A"):
+        desk.streaming.on(Channel.ORDERBOOKS, "A", print)
+
+    assert desk.streaming.subscriptions == ()
+
+
+async def test_the_last_feed_of_a_channel_may_take_the_rest(host, stocks, data):
+    """
+    After one that tells its symbols, a feed may take all others; before it, it would leave the other nothing.
+    """
+    desk = await host(stocks, data)
+    desk.streaming.on(Channel.QUOTES, ("A", "Z"), print)
+    await desk.turn()
+
+    assert [feed.wishes[-1].symbols[Channel.QUOTES] for feed in (stocks, data)] == [{"A"}, {"Z"}]
+    with pytest.raises(PluginError, match="feed stocks: carries bars"):
+        Host(data, stocks)
+
+
+async def test_order_news_has_one_feed():
+    """
+    Orders have no symbols to tell feeds apart by.
+    """
+    with pytest.raises(PluginError, match="carries orders"):
+        Host(PickyFeed("one", {Channel.ORDERS}), PickyFeed("two", {Channel.ORDERS}))
+
+
+async def test_every_symbol_goes_to_the_first_feed_that_offers_it(host, stocks, coins):
+    """
+    ``*`` is told to a feed that offers it for the channel, and refused where none does.
+    """
+    desk = await host(stocks, coins)
+    desk.streaming.on(Channel.BARS, "*", print)
+    desk.streaming.on(Channel.TRADES, ("*", "A"), print)
+    with pytest.raises(NotSupported, match=r"quotes: .* cannot carry every symbol"):
+        desk.streaming.quotes("*")
+    await desk.turn()
+
+    assert stocks.wishes[-1] == Wish({Channel.BARS: frozenset("*"), Channel.TRADES: frozenset("A")})
+    assert coins.wishes[-1] == Wish({Channel.TRADES: frozenset("*")})
+
+
+async def test_health_is_asked_by_symbol_or_for_all_that_is_wanted(host, stocks, coins):
+    """
+    Readiness and health are those of the symbol's feed, or of all feeds of which the channel is wanted.
+    """
+    coins._scripts.append([Unavailable("down")])
+    desk = await host(stocks, coins)
+    streaming = desk.streaming
+    assert not streaming.healthy(Channel.QUOTES)
+    streaming.on_quote("A", print)
+    await desk.turn()
+    await streaming.ready(Channel.QUOTES)
+    assert streaming.healthy(Channel.QUOTES)
+
+    streaming.on_quote("C", print)
+    await desk.turn()
+    waiting = asyncio.create_task(streaming.ready(Channel.QUOTES))
+    await streaming.ready(Channel.QUOTES, "A")
+    assert [streaming.healthy(Channel.QUOTES, *symbol) for symbol in (["A"], ["C"], [])] == [True, False, False]
+    assert not waiting.done()
+
+    await desk.wait_for_next_try()
+    await waiting
+    assert streaming.healthy(Channel.QUOTES)
+
+
+async def test_a_refused_feed_ends_only_its_own_symbols(host, stocks, coins):
+    """
+    Of two feeds of one channel, the refusal of one ends the iterators of its symbols; the other goes on and may be asked for more.
+    """
+    coins._scripts.append([AuthError("not in the plan")])
+    desk = await host(stocks, coins)
+    mine, theirs = desk.streaming.quotes("A"), desk.streaming.quotes("C")
+    await desk.turn()
+    stocks.send(quote(1))
+
+    with pytest.raises(AuthError, match="not in the plan"):
+        await anext(theirs)
+    with pytest.raises(AuthError, match="not in the plan"):
+        desk.streaming.quotes("B", "C")
+    assert await anext(mine) == quote(1)
+    desk.streaming.quotes("B")
+
+
+async def test_any_channel_can_be_asked_for(host):
+    """
+    ``on`` and ``updates`` take any channel of market data; what waits for a slow reader is kept in the channel's own way.
+    """
+    feed = ScriptedFeed("data", set(Channel) - {Channel.ORDERS})
+    desk = await host(feed, queue_size=2)
+    at = desk.clock.now()
+    article = News(symbols=("A", "B"), timestamp_ns=1, id="1", headline="x", created_at=at, updated_at=at)
+    days = [DailyBar("A", number, 1.0, 2.0, 1.0, 2.0, 10.0, 3, 1.5) for number in range(3)]
+    books = [OrderBookUpdate("A", number, ((float(number), 1.0),), ()) for number in range(3)]
+    got = []
+    desk.streaming.on(Channel.NEWS, "B", got.append)
+    daily, book = desk.streaming.updates(Channel.DAILY_BARS, "A"), desk.streaming.updates(Channel.ORDERBOOKS, "A")
+    await desk.turn()
+    feed.send(article, *days, *books)
+    await desk.turn()
+
+    assert got == [article]
+    assert [await anext(daily), await anext(daily)] == days[1:]
+    assert (await anext(book)).bids == ((0.0, 1.0), (1.0, 1.0), (2.0, 1.0))
+    assert (daily.counters.dropped, book.counters.dropped, book.counters.conflated) == (1, 0, 2)
+
+
+async def test_order_news_is_no_market_data(host, trading):
+    """
+    Who asks for the channel of orders is told where their news is.
+    """
+    desk = await host(trading)
+    with pytest.raises(NotSupported, match=r"session\.orders"):
+        desk.streaming.updates(Channel.ORDERS, "A")

@@ -34,7 +34,7 @@ async def test_client_says_what_it_is():
     assert can.order_types == set(OrderType)
     assert can.order_classes == set(OrderClass)
     assert can.times_in_force == set(TimeInForce)
-    assert can.channels == set(Channel)
+    assert can.channels == {Channel.ORDERS, Channel.TRADES, Channel.QUOTES, Channel.BARS}
     assert can.timeframes == {"Min", "Hour", "Day", "Week", "Month"}
     assert all((can.notional, can.fractional, can.short, can.extended_hours, can.replace))
 
