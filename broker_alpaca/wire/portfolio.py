@@ -20,7 +20,6 @@ from broker_alpaca.wire import reading
 from broker_alpaca.wire.call import Call, members
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.reading import Record
-from broker_core.errors import WireError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -125,7 +124,9 @@ def _read(body: bytes, drift: Drift) -> PortfolioHistory:
             drift.count(f"portfolio history.{name}", raw)
             raw = ()
         if raw and len(raw) != len(moments):
-            raise WireError(f"alpaca: portfolio history: {name} has {len(raw)} figures for {len(moments)} moments")
+            # Which figure belongs to which moment cannot be known then.
+            drift.count(f"portfolio history.{name} (left out)", f"{len(raw)} figures for {len(moments)} moments")
+            raw = ()
         # A figure that cannot be read leaves its place empty: the columns must stay beside each other.
         whole = [_figure(name, item, drift) for item in raw] or [None] * len(moments)
         return tuple(compress(whole, is_known))

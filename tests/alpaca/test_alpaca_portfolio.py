@@ -13,7 +13,6 @@ import pytest
 from broker_alpaca.wire import portfolio
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.portfolio import PortfolioHistory, ProfitReset, Reporting
-from broker_core.errors import WireError
 
 Payload = Callable[[str], bytes]
 
@@ -83,9 +82,13 @@ def test_missing_column_is_empty_in_every_place():
 
 
 def test_columns_of_different_length_are_not_guessed_at():
-    """Which figure belongs to which moment cannot be known then."""
-    with pytest.raises(WireError, match="equity has 1 figures for 2 moments"):
-        read(BODY | {"equity": [1]})
+    """Which figure belongs to which moment cannot be known then: such a column is empty, and counted; the others stay."""
+    drift = Drift()
+    history = read(BODY | {"equity": [1]}, drift)
+
+    assert history.equity == (None, None)
+    assert history.profit_loss == (Decimal("0.5"), Decimal("9.75"))
+    assert dict(drift.counts) == {"portfolio history.equity (left out): 1 figures for 2 moments": 1}
 
 
 def test_new_account_has_no_history():
