@@ -58,6 +58,8 @@ if TYPE_CHECKING:
         TradingStatus,
         UpdatedBar,
     )
+    from broker_core.option_orders import MultiLegOrder, OptionLeg, PositionIntent
+    from broker_core.order_terms import order_request
     from broker_core.orders import EventKind, Order, OrderChange, OrderEvent, ReplaceTerms, Source, State
     from broker_core.requests import (
         LimitOrder,
@@ -72,11 +74,12 @@ if TYPE_CHECKING:
         TakeProfit,
         TimeInForce,
         TrailingStopOrder,
-        order_request,
     )
+    from broker_core.secret import Secret
     from broker_core.session import Session, connect
     from broker_core.submission import OrderPolicy
     from broker_core.timeframe import Timeframe
+    from broker_core.watchlists import Watchlist, Watchlists
 
 # The same names again, for the running program; a test holds the two lists together.
 _HOMES = {
@@ -136,6 +139,8 @@ _HOMES = {
         "TradingStatus",
         "UpdatedBar",
     ),
+    "broker_core.option_orders": ("MultiLegOrder", "OptionLeg", "PositionIntent"),
+    "broker_core.order_terms": ("order_request",),
     "broker_core.orders": (
         "EventKind",
         "Order",
@@ -158,14 +163,15 @@ _HOMES = {
         "TakeProfit",
         "TimeInForce",
         "TrailingStopOrder",
-        "order_request",
     ),
+    "broker_core.secret": ("Secret",),
     "broker_core.session": (
         "Session",
         "connect",
     ),
     "broker_core.submission": ("OrderPolicy",),
     "broker_core.timeframe": ("Timeframe",),
+    "broker_core.watchlists": ("Watchlist", "Watchlists"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

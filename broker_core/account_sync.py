@@ -63,7 +63,7 @@ class AccountSync:
 
     ``on_orders`` is awaited with every listing of open orders. ``told`` is awaited with account and positions after either was read.
     ``positions_from_fills`` gives the net quantity filled per symbol since the session began, and ``recheck`` brings it up to date with
-    the broker. ``stream_healthy`` says whether order news arrives by itself.
+    the broker. ``stream_healthy`` says whether order news arrives by itself. ``drift`` counts what the broker said and nobody knew.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class AccountSync:
         told: Callable[[Account, Sequence[Position]], Awaitable[None]],
         findings: Findings,
         recheck: Callable[[], Awaitable[None]],
+        drift: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         intervals = intervals or SyncIntervals()
         self._sync = sync
@@ -90,6 +91,7 @@ class AccountSync:
         self._told = told
         self._findings = findings
         self._recheck = recheck
+        self._drift = drift
         self._audit = PositionAudit()
         self._state = SyncState(clock=clock)
         self._readers = tuple(
@@ -209,7 +211,8 @@ class AccountSync:
                 error=f"{type(failure).__name__}: {failure}",
                 stopped=reader.refusal is not None,
             )
-        self._state = attrs.evolve(self._state, health=MappingProxyType({**self._state.health, reader.part: health}))
+        healths = MappingProxyType({**self._state.health, reader.part: health})
+        self._state = attrs.evolve(self._state, health=healths, drift=MappingProxyType(dict(self._drift())))
         for subscription in self._subscriptions:
             subscription.inbox.put(self._state)
 

@@ -36,7 +36,12 @@ HOOK_API = 1
 
 @runtime_checkable
 class Client(Protocol):
-    """The account at one broker, not yet opened. Chosen once per session; the other families are asked for by it."""
+    """The account at one broker, not yet opened. Chosen once per session; the other families are asked for by it.
+
+    MAY have, besides what follows: ``notes``, a sequence of one-line texts about where its settings come from, shown by
+    ``broker doctor``; ``drift``, a mapping of what the broker said that the plugin does not know to how often, shown with the account's
+    state; ``watchlists``, the account's lists of symbols (``broker_core.watchlists.Watchlists``).
+    """
 
     name: str
     """The broker's name: what ``connect(name)`` asks for. MUST equal the name of the plugin's entry point."""

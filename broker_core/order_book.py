@@ -21,7 +21,7 @@ from broker_core.findings import Findings
 from broker_core.lifecycle import Rule, Step
 from broker_core.order_log import OrderLog
 from broker_core.orders import ZERO, Order, OrderChange, OrderEvent, State
-from broker_core.requests import Side
+from broker_core.requests import OrderClass, Side
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,8 @@ class OrderBook:
         self._orders[order.local_id] = order
         self.counts["accepted"] += 1
         filled = order.filled_qty - (before.filled_qty if before is not None else ZERO)
-        if filled:
+        # The legs of a multi-leg order are orders of their own; the whole is no holding of anything.
+        if filled and order.request.order_class is not OrderClass.MLEG:
             signed = filled if order.side is Side.BUY else -filled
             self.net_filled[order.symbol] = self.net_filled.get(order.symbol, ZERO) + signed
         if change.finding is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import attrs
 
@@ -45,6 +45,8 @@ class OrderClass(StrEnum):
     BRACKET = "bracket"
     OCO = "oco"
     OTO = "oto"
+    MLEG = "mleg"
+    """Several option legs at once: see ``broker_core.option_orders``."""
 
 
 class TimeInForce(StrEnum):
@@ -84,7 +86,8 @@ def _given_or_none(field: str, value: Amount | None) -> Decimal | None:
     return None if value is None else to_decimal(value, field)
 
 
-def _word(kind: type[_Word], field: str, value: _Word | str) -> _Word:
+def to_word(kind: type[_Word], field: str, value: _Word | str) -> _Word:
+    """The enum's member of this value; ValueError names the others."""
     try:
         return kind(value)
     except ValueError:
@@ -93,15 +96,15 @@ def _word(kind: type[_Word], field: str, value: _Word | str) -> _Word:
 
 # One converter a field, so that its error can name the field and a type checker knows what the constructor takes.
 def _side(value: Side | str) -> Side:
-    return _word(Side, "side", value)
+    return to_word(Side, "side", value)
 
 
 def _time_in_force(value: TimeInForce | str) -> TimeInForce:
-    return _word(TimeInForce, "time_in_force", value)
+    return to_word(TimeInForce, "time_in_force", value)
 
 
 def _order_class(value: OrderClass | str) -> OrderClass:
-    return _word(OrderClass, "order_class", value)
+    return to_word(OrderClass, "order_class", value)
 
 
 def _qty(value: Amount | None) -> Decimal | None:
@@ -147,7 +150,8 @@ def _check_kind(field: str, value: object, kind: type) -> None:
         raise refuse(field, repr(value), f"is not a {kind.__name__}")
 
 
-def _check_text(field: str, value: object, longest: int) -> None:
+def check_text(field: str, value: object, longest: int) -> None:
+    """ValueError unless the value is a printable text of 1 to ``longest`` characters."""
     if not isinstance(value, str) or not value or len(value) > longest or not value.isprintable():
         raise refuse(field, repr(value), f"is not a printable text of 1 to {longest} characters")
 
@@ -202,8 +206,8 @@ class OrderRequest:
     def check(self) -> None:
         """Raise ValueError for the first rule that this request breaks."""
         if type(self) is OrderRequest:
-            raise refuse("order_type", None, f"is missing: use {', '.join(kind.__name__ for kind in _BY_TYPE.values())}")
-        _check_text("symbol", self.symbol, 32)
+            raise refuse("order_type", None, f"is missing: use {', '.join(kind.__name__ for kind in ORDER_TYPES.values())}")
+        check_text("symbol", self.symbol, 32)
         if " " in self.symbol:
             raise refuse("symbol", repr(self.symbol), "holds a space")
         _check_kind("extended_hours", self.extended_hours, bool)
@@ -211,9 +215,7 @@ class OrderRequest:
             _check_kind("take_profit", self.take_profit, TakeProfit)
         if self.stop_loss is not None:
             _check_kind("stop_loss", self.stop_loss, StopLoss)
-        for label in ("strategy", "signal_id"):
-            if getattr(self, label) is not None:
-                _check_text(label, getattr(self, label), 64)
+        self._check_labels()
         if self.qty is None and self.notional is None:
             raise refuse("qty", None, "and notional None: give one of the two")
         if self.qty is not None and self.notional is not None:
@@ -223,6 +225,11 @@ class OrderRequest:
         if self.extended_hours and self.order_type is not OrderType.LIMIT:
             raise refuse("extended_hours", True, f"on a {self.order_type} order: only limit orders trade outside regular hours")
         self._check_class()
+
+    def _check_labels(self) -> None:
+        for label in ("strategy", "signal_id"):
+            if getattr(self, label) is not None:
+                check_text(label, getattr(self, label), 64)
 
     def _check_class(self) -> None:
         kind, gain, loss = self.order_class, self.take_profit, self.stop_loss
@@ -234,6 +241,8 @@ class OrderRequest:
             raise refuse("notional", self.notional, f"in a {kind} order: exits need a qty")
         if self.extended_hours:
             raise refuse("extended_hours", True, f"in a {kind} order: groups trade in regular hours only")
+        if kind is OrderClass.MLEG:
+            raise refuse("order_class", kind, f"on a {self.order_type} order: use MultiLegOrder")
         if self.time_in_force not in (TimeInForce.DAY, TimeInForce.GTC):
             raise refuse("time_in_force", self.time_in_force, f"in a {kind} order: use day or gtc")
         if kind is OrderClass.BRACKET and (gain is None or loss is None):
@@ -354,76 +363,11 @@ class ForeignOrder(OrderRequest):
         """Whatever the broker holds is so."""
 
 
-_BY_TYPE: Mapping[OrderType, type[OrderRequest]] = {
+ORDER_TYPES: Mapping[OrderType, type[OrderRequest]] = {
     OrderType.MARKET: MarketOrder,
     OrderType.LIMIT: LimitOrder,
     OrderType.STOP: StopOrder,
     OrderType.STOP_LIMIT: StopLimitOrder,
     OrderType.TRAILING_STOP: TrailingStopOrder,
 }
-_PRICES = ("limit_price", "stop_price", "trail_price", "trail_percent")
-
-
-def order_request(order_type: OrderType | str, symbol: str, side: Side | str, **terms: Any) -> OrderRequest:
-    """Make the request of the named type out of flat terms; terms that are None count as not given.
-
-    Raises ValueError for an unknown type, and for a term that this type does not have.
-    """
-    try:
-        kind = _BY_TYPE[OrderType(order_type)]
-    except ValueError:
-        raise refuse("order_type", repr(order_type), f"is not one of {', '.join(OrderType)}") from None
-    return _of_kind(kind, kind.order_type, symbol, side, terms)
-
-
-def _of_kind(kind: type[OrderRequest], order_type: str, symbol: str, side: Side | str, terms: Mapping[str, Any]) -> OrderRequest:
-    given = {name: value for name, value in terms.items() if value is not None}
-    known = {field.name for field in attrs.fields(kind)}
-    for name in given:
-        if name not in known:
-            raise refuse(name, given[name], f"has no place in a {order_type} order")
-    return kind(symbol, side, **given)
-
-
-def as_terms(request: OrderRequest) -> dict[str, Any]:
-    """The request as a flat mapping of plain texts, numbers of it as text: what a record keeps. ``from_terms`` turns it back."""
-    terms: dict[str, Any] = {"symbol": request.symbol, "side": request.side.value, "order_type": request.order_type.value}
-    if isinstance(request, ForeignOrder):
-        terms["foreign"] = True
-    for name in ("qty", "notional", *_PRICES):
-        value = getattr(request, name)
-        if value is not None:
-            terms[name] = format(value, "f")
-    terms["time_in_force"] = request.time_in_force.value
-    if request.extended_hours:
-        terms["extended_hours"] = True
-    if request.order_class is not OrderClass.SIMPLE:
-        terms["order_class"] = request.order_class.value
-    if request.take_profit is not None:
-        terms["take_profit"] = format(request.take_profit.limit_price, "f")
-    if request.stop_loss is not None:
-        terms["stop_loss"] = format(request.stop_loss.stop_price, "f")
-        if request.stop_loss.limit_price is not None:
-            terms["stop_loss_limit"] = format(request.stop_loss.limit_price, "f")
-    for name in ("strategy", "signal_id"):
-        if getattr(request, name) is not None:
-            terms[name] = getattr(request, name)
-    return terms
-
-
-def from_terms(terms: Mapping[str, Any]) -> OrderRequest:
-    """The request that ``as_terms`` described. Raises ValueError where the terms break a rule."""
-    rest = dict(terms)
-    for name in ("order_type", "symbol", "side"):
-        if name not in rest:
-            raise refuse(name, None, "is missing among the terms")
-    order_type, symbol, side = rest.pop("order_type"), rest.pop("symbol"), rest.pop("side")
-    gain, loss, loss_limit = rest.pop("take_profit", None), rest.pop("stop_loss", None), rest.pop("stop_loss_limit", None)
-    if loss is None and loss_limit is not None:
-        raise refuse("stop_loss_limit", loss_limit, "without stop_loss")
-    rest["take_profit"] = None if gain is None else TakeProfit(gain)
-    rest["stop_loss"] = None if loss is None else StopLoss(loss, loss_limit)
-    if rest.pop("foreign", False):
-        rest["order_type"] = _word(OrderType, "order_type", order_type)
-        return _of_kind(ForeignOrder, f"foreign {order_type}", symbol, side, rest)
-    return order_request(order_type, symbol, side, **rest)
+"""The class of each type's requests."""

@@ -36,6 +36,7 @@ from broker_core.orders import OrderChange, OrderEvent
 from broker_core.plugins import Choice, Plugins
 from broker_core.streaming import Streaming
 from broker_core.submission import OrderPolicy
+from broker_core.watchlists import Watchlists
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +172,17 @@ class Session:
         return self._client.capabilities
 
     @property
+    def client(self) -> Client:
+        """The broker's own client, for what only this broker has; its class says what that is."""
+        return self._client
+
+    @property
+    def watchlists(self) -> Watchlists:
+        """The account's lists of symbols. Raises NotSupported where the broker keeps none."""
+        kept: Watchlists | None = getattr(self._client, "watchlists", None)
+        return self._offered(kept, "watchlists")
+
+    @property
     def orders(self) -> OrderManager:
         """Orders. Raises NotSupported where the broker takes none."""
         return self._offered(self._orders, "orders")
@@ -302,6 +314,7 @@ class Session:
             told=self._synced,
             findings=self.findings,
             recheck=self._recheck,
+            drift=lambda: getattr(self._client, "drift", {}),
         )
         self._closing.push_async_callback(self._sync.close)
 

@@ -51,6 +51,8 @@ class SyncState:
     """By part: ``account``, ``positions``, ``orders``."""
     audit: Mapping[str, Decimal] = MappingProxyType({})
     """By symbol: how much more the broker holds than opening plus fills, for the symbols that were found not to agree."""
+    drift: Mapping[str, int] = MappingProxyType({})
+    """What the broker said that its plugin does not know, and how often: unknown words, values of another type, records left out."""
     audited_since: datetime | None = None
     """When the opening positions were read; None until then, and nothing is audited."""
     _clock: Clock = attrs.field(eq=False, repr=False)

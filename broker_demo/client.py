@@ -31,7 +31,7 @@ _SEEDS = 2**31
 
 CAPABILITIES = Capabilities(
     order_types=frozenset(OrderType),
-    order_classes=frozenset(OrderClass),
+    order_classes=frozenset(OrderClass) - {OrderClass.MLEG},
     times_in_force=frozenset(TimeInForce),
     channels=TradingFeed.carried | DataFeed.carried,
     timeframes=frozenset(Unit),

@@ -23,7 +23,8 @@ from typing import IO, Any, get_args
 import attrs
 
 from broker_core.errors import ConfigError, StorageError
-from broker_core.requests import OrderRequest, as_terms, from_terms, to_decimal
+from broker_core.order_terms import as_terms, from_terms
+from broker_core.requests import OrderRequest, to_decimal
 from broker_demo.account import AccountState, Depth, EquityPoint, SeededIds
 from broker_demo.ledger import Bust, Fill, Ledger
 from broker_demo.paper_order import PaperOrder

@@ -20,13 +20,17 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "errors",
+    "secret",
     "clock",
     "backoff",
     "requests",
+    "option_orders",
+    "order_terms",
     "orders",
     "timeframe",
     "ticks",
     "models",
+    "watchlists",
     "families",
     "hookspecs",
     "lifecycle",
@@ -62,7 +66,10 @@ LAYERS = (
 )
 """The core's modules from the ground up: at run time each imports only those before it."""
 
-FOR_PLUGINS = frozenset({"hookspecs", "families", "models", "orders", "requests", "timeframe", "errors", "clock", "backoff"})
+FOR_PLUGINS = frozenset(
+    {"hookspecs", "families", "models", "ticks", "option_orders", "order_terms", "orders", "requests", "timeframe", "watchlists"}
+    | {"errors", "clock", "backoff", "secret"}
+)
 """What a plugin may import of the core."""
 
 PLUGINS = ("broker_core.records", "broker_core.migrations", "broker_alpaca", "broker_demo")
@@ -77,11 +84,13 @@ RECORD_TYPES = "broker_core.records"
 ALLOWED_AT_MODULE_LEVEL: Mapping[str, tuple[str, ...]] = {
     "attrs": ("broker_*",),
     "msgspec": ("broker_core/records/*", "broker_alpaca/wire/*", "broker_demo/sandbox/*"),
-    "cattrs": ("broker_alpaca/wire/*",),
     "aiohttp": ("broker_alpaca/transport.py", "broker_demo/sandbox/*"),
+    "yarl": ("broker_alpaca/transport.py",),
     "peewee": ("broker_core/records/*", "broker_core/migrations/*"),
     "playhouse": ("broker_core/records/*", "broker_core/migrations/*"),
     "psycopg": ("broker_core/records/postgres.py",),
+    "alembic": ("broker_alpaca/alembic/*",),
+    "sqlalchemy": ("broker_alpaca/alembic/*",),
     "platformdirs": ("broker_core/records/location.py",),
     "pluggy": ("broker_core/hookspecs.py", "broker_core/plugins.py"),
     "click": ("broker_core/cli/*",),
@@ -90,6 +99,9 @@ ALLOWED_IN_FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "pandas": ("broker_core/frames.py", "broker_core/market_data.py", "broker_core/cli/*"),
     "numpy": ("broker_core/frames.py", "broker_demo/*"),
     "pyarrow": ("broker_core/cli/*", "broker_demo/bar_file.py"),
+    "alpaca": ("broker_alpaca/sdk.py",),
+    "requests": ("broker_alpaca/sdk.py",),
+    "urllib3": ("broker_alpaca/sdk.py",),
     "exchange_calendars": ("broker_demo/trading_hours.py",),
     "rich": ("broker_core/cli/*",),
     "typed_settings": ("broker_core/config.py",),

@@ -19,8 +19,9 @@ from broker_core.cli.running import ask, run
 from broker_core.clock import SystemClock, within
 from broker_core.errors import OrderVetoed, RemoteError
 from broker_core.models import Environment
+from broker_core.order_terms import order_request
 from broker_core.orders import Order, OrderChange, State
-from broker_core.requests import OrderClass, OrderRequest, OrderType, Side, StopLoss, TakeProfit, TimeInForce, order_request
+from broker_core.requests import OrderClass, OrderRequest, OrderType, Side, StopLoss, TakeProfit, TimeInForce
 
 if TYPE_CHECKING:
     from broker_core.session import Session
@@ -31,6 +32,10 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 def _words_of(kind: type[StrEnum]) -> click.Choice[str]:
     # As plain texts, because versions of click differ in whether an enum's names or values are the words.
     return click.Choice([word.value for word in kind])
+
+
+# An order of several option legs is more than a line of options can say.
+_CLASSES = click.Choice([word.value for word in OrderClass if word is not OrderClass.MLEG])
 
 
 @click.group()
@@ -83,7 +88,7 @@ async def _why(invocation: Invocation, order_id: str) -> None:
 @click.option("--trail-price", metavar="AMOUNT", help="Distance of a trailing stop, as an amount.")
 @click.option("--trail-percent", metavar="PERCENT", help="Distance of a trailing stop, in percent.")
 @click.option("--tif", "time_in_force", type=_words_of(TimeInForce), default=TimeInForce.DAY.value, show_default=True)
-@click.option("--class", "order_class", type=_words_of(OrderClass), help="By default bracket with both exits, oto with one.")
+@click.option("--class", "order_class", type=_CLASSES, help="By default bracket with both exits, oto with one.")
 @click.option("--take-profit", metavar="PRICE", help="Exit with a gain at this price.")
 @click.option("--stop-loss", metavar="PRICE", help="Exit with a loss once this price is reached.")
 @click.option("--stop-loss-limit", metavar="PRICE", help="The worst price of the exit with a loss.")

@@ -21,9 +21,10 @@ from typing import Any, TypeAlias
 import attrs
 import msgspec
 
+from broker_core.order_terms import as_terms, from_terms
 from broker_core.orders import Order, OrderChange, OrderEvent, State
 from broker_core.records.fields import money_text, utc_text
-from broker_core.requests import ForeignOrder, OrderClass, OrderRequest, as_terms, from_terms
+from broker_core.requests import ForeignOrder, OrderClass, OrderRequest
 
 Row: TypeAlias = tuple[str | None, ...]
 """The values of ``COLUMNS``, as text that both databases take."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker_core.order_terms import as_terms, from_terms, order_request
 from broker_core.requests import (
     ForeignOrder,
     LimitOrder,
@@ -25,10 +26,7 @@ from broker_core.requests import (
     TakeProfit,
     TimeInForce,
     TrailingStopOrder,
-    as_terms,
     check_positive,
-    from_terms,
-    order_request,
     refuse,
     to_decimal,
 )
@@ -469,7 +467,7 @@ def requests(draw: st.DrawFn) -> OrderRequest:
     kind = draw(st.sampled_from(KINDS))
     side = draw(st.sampled_from(Side))
     terms: dict[str, Any] = {"strategy": draw(labels), "signal_id": draw(labels)}
-    order_class = OrderClass.SIMPLE if kind is TrailingStopOrder else draw(st.sampled_from(OrderClass))
+    order_class = OrderClass.SIMPLE if kind is TrailingStopOrder else draw(st.sampled_from([kind for kind in OrderClass if kind is not OrderClass.MLEG]))
     low, middle, high = sorted(draw(st.lists(prices, min_size=3, max_size=3, unique=True)))
     gain, loss = (high, low) if side is Side.BUY else (low, high)
     stop = StopLoss(loss, draw(st.none() | prices))
@@ -508,7 +506,7 @@ def foreign(draw: st.DrawFn) -> ForeignOrder:
         draw(symbols),
         draw(st.sampled_from(Side)),
         order_type=draw(st.sampled_from(OrderType)),
-        order_class=draw(st.sampled_from(OrderClass)),
+        order_class=draw(st.sampled_from([kind for kind in OrderClass if kind is not OrderClass.MLEG])),
         time_in_force=draw(st.sampled_from(TimeInForce)),
         extended_hours=draw(st.booleans()),
         take_profit=draw(st.none() | prices.map(TakeProfit)),

@@ -1,0 +1,19 @@
+"""Alpaca's sockets as feeds of the core: one for order events, one for each kind of market data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from broker_alpaca.client import AlpacaClient
+from broker_alpaca.trading_feed import TradingFeed
+from broker_alpaca.transport import Sockets
+from broker_core.families import Feed
+
+
+class AlpacaStream:
+    """The feeds of one account."""
+
+    def __init__(self, client: AlpacaClient) -> None:
+        sockets = Sockets()
+        client.close_with(sockets.close)
+        self.feeds: Sequence[Feed] = (TradingFeed(client.settings, sockets, clock=client.clock, drift=client.wire_drift),)
