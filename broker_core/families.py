@@ -171,6 +171,9 @@ class MarketDataSource(Protocol):
     async def asset(self, symbol: str) -> Asset | None:
         """MUST describe what is traded under this symbol; None when there is no such thing."""
 
+    async def assets(self) -> Sequence[Asset]:
+        """MAY list everything that can be traded. Raises NotSupported."""
+
 
 @runtime_checkable
 class Journal(Protocol):

@@ -88,6 +88,7 @@ class MarketData:
         """The bars' cache, for its counters ``hits``, ``misses`` and ``flights``."""
         self._hours: Cache[tuple[MarketHours, ...]] = Cache(clock, seconds=reference_seconds)
         self._assets: Cache[Asset | None] = Cache(clock, seconds=reference_seconds, entries=10_000)
+        self._listing: Cache[tuple[Asset, ...]] = Cache(clock, seconds=reference_seconds)
 
     async def bars(
         self,
@@ -199,6 +200,16 @@ class MarketData:
         """What is traded under this symbol; None when there is no such thing."""
         as_symbols(symbol)
         return await self._assets.get(symbol, partial(self._source.asset, symbol))
+
+    async def assets(self) -> tuple[Asset, ...]:
+        """Everything that can be traded, in the broker's order; of some brokers many thousands. Raises NotSupported."""
+        if getattr(self._source, "assets", None) is None:
+            raise NotSupported(f"assets: {self._provenance.get('broker', 'this broker')} does not list what it trades")
+
+        async def fetch() -> tuple[Asset, ...]:
+            return tuple(await self._source.assets())
+
+        return await self._listing.get("all", fetch)
 
     def _check_timeframe(self, timeframe: Timeframe) -> None:
         served = self._capabilities.timeframes

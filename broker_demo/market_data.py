@@ -75,6 +75,12 @@ class DemoMarketData:
         """What is traded under this symbol. Raises Unavailable."""
         return self._client.venue.prices.asset(symbol)
 
+    async def assets(self) -> Sequence[Asset]:
+        """Everything that is listed, and tradable. Raises Unavailable."""
+        prices = self._client.venue.prices
+        found = (prices.asset(symbol) for symbol in prices.symbols())
+        return [asset for asset in found if asset is not None and asset.tradable]
+
     def _check(self, symbols: Sequence[str]) -> None:
         prices = self._client.venue.prices
         unknown = [symbol for symbol in symbols if prices.asset(symbol) is None]

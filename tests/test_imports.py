@@ -97,7 +97,7 @@ ALLOWED_AT_MODULE_LEVEL: Mapping[str, tuple[str, ...]] = {
 }
 ALLOWED_IN_FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "pandas": ("broker_core/frames.py", "broker_core/market_data.py", "broker_core/cli/*"),
-    "numpy": ("broker_core/frames.py", "broker_demo/*"),
+    "numpy": ("broker_core/frames.py", "broker_demo/*", "broker_alpaca/wire/*"),
     "pyarrow": ("broker_core/cli/*", "broker_demo/bar_file.py"),
     "alpaca": ("broker_alpaca/sdk.py",),
     "requests": ("broker_alpaca/sdk.py",),

@@ -157,6 +157,10 @@ class ScriptedSource:
         self.asked.append(("asset", (symbol,)))
         return Asset(symbol=symbol, name=f"{symbol} Inc.") if symbol in self.edges else None
 
+    async def assets(self) -> Sequence[Asset]:
+        self.asked.append(("assets", ()))
+        return [Asset(symbol=symbol, name=f"{symbol} Inc.") for symbol in self.edges]
+
     def _refuse_unknown(self, symbols: Sequence[str]) -> None:
         unknown = [symbol for symbol in symbols if symbol.startswith("NO")]
         if unknown:
@@ -848,3 +852,19 @@ class TestReference:
             asset.name = "mine"  # type: ignore[misc]
 
         assert len(source.asked) == 2
+
+    async def test_assets(self, data: MarketData, source: ScriptedSource):
+        """All that can be traded is listed as something nobody can write to, and the list is kept."""
+        found = await data.assets()
+
+        assert [asset.symbol for asset in found] == ["AAPL", "MSFT"]
+        assert isinstance(found, tuple)
+        assert await data.assets() is found
+        assert source.asked == [("assets", ())]
+
+    async def test_assets_of_a_broker_that_lists_none(self, data: MarketData, source: ScriptedSource):
+        """Where a broker has no list, that is said before anything is asked."""
+        source.assets = None  # type: ignore[assignment,method-assign]  # a source without the method
+
+        with pytest.raises(NotSupported, match="assets: .* does not list what it trades"):
+            await data.assets()

@@ -145,3 +145,12 @@ async def test_hours_and_assets(broker):
     assert [day.day.day for day in days] == [2, 3, 4]
     assert (await broker.market_data.asset("AAPL")).symbol == "AAPL"
     assert await broker.market_data.asset("NOPE") is None
+
+
+async def test_everything_listed_is_an_asset(broker):
+    """The list of assets is what look-ups find, the symbols that misbehave on request included."""
+    found = await broker.market_data.assets()
+
+    assert {"AAPL", "MSFT", "DEMO.PARTIAL"} <= {asset.symbol for asset in found}
+    assert [await broker.market_data.asset(asset.symbol) for asset in found] == found
+    assert [asset.symbol for asset in found] == sorted(asset.symbol for asset in found)

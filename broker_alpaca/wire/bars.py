@@ -1,0 +1,134 @@
+"""Bars: histories as columns straight from the bytes, and the latest ones.
+
+Source: https://docs.alpaca.markets/reference/stockbars, .../stockbarsingle, .../cryptobars, .../optionbars, .../stocklatestbars,
+.../stocklatestbarsingle, .../cryptolatestbars, .../cryptoperplatestbars. Daily bars of stocks begin at midnight in New York, those of
+crypto at midnight UTC. A minute without eligible trades has no bar; a bar of crypto may have no volume: its prices come from quotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Unpack
+
+import msgspec
+
+from broker_alpaca.wire import by_symbol, moments
+from broker_alpaca.wire.by_symbol import BySymbol
+from broker_alpaca.wire.call import Call, segment
+from broker_alpaca.wire.columns import timestamps
+from broker_alpaca.wire.data_host import Range, StockPrices, StockRange, get
+from broker_alpaca.wire.drift import Drift
+from broker_core.models import Bar, BarColumns
+from broker_core.timeframe import Timeframe
+
+_MOST_TRADES = 2**63 - 1
+
+
+class BarRow(
+    msgspec.Struct,
+    gc=False,
+    rename={"close": "c", "high": "h", "low": "l", "trade_count": "n", "open": "o", "time": "t", "volume": "v", "vwap": "vw"},
+):
+    """One bar of the wire; in its order, by which the decoder finds members soonest."""
+
+    close: float
+    high: float
+    low: float
+    trade_count: int
+    open: float
+    time: str
+    volume: float
+    vwap: float
+
+
+def to_bar(symbol: str, row: BarRow, drift: Drift) -> Bar:  # noqa: ARG001  # what every maker of a value takes
+    """A row in the core's words. Raises ValueError for a time that is none."""
+    return Bar(symbol, moments.parse_ns(row.time), row.open, row.high, row.low, row.close, row.volume, row.trade_count, row.vwap)
+
+
+def to_columns(rows: Sequence[BarRow]) -> BarColumns:
+    """Rows as columns of NumPy arrays. Raises ValueError or OverflowError where a time or a count cannot be."""
+    import numpy as np
+
+    count = len(rows)
+    # Lists in between, because a list is filled in half the time that a generator takes.
+    return BarColumns(
+        timestamp_ns=timestamps([row.time for row in rows]),
+        open=np.fromiter([row.open for row in rows], np.float64, count),  # type: ignore[arg-type]  # an array is a sequence in all but name
+        high=np.fromiter([row.high for row in rows], np.float64, count),  # type: ignore[arg-type]  # likewise
+        low=np.fromiter([row.low for row in rows], np.float64, count),  # type: ignore[arg-type]  # likewise
+        close=np.fromiter([row.close for row in rows], np.float64, count),  # type: ignore[arg-type]  # likewise
+        volume=np.fromiter([row.volume for row in rows], np.float64, count),  # type: ignore[arg-type]  # likewise
+        trade_count=np.fromiter([row.trade_count for row in rows], np.int64, count),  # type: ignore[arg-type]  # likewise
+        vwap=np.fromiter([row.vwap for row in rows], np.float64, count),  # type: ignore[arg-type]  # likewise
+    )
+
+
+def _columns(symbol: str, rows: Sequence[BarRow], drift: Drift, leave_out: Callable[[object], None]) -> BarColumns:  # noqa: ARG001  # likewise
+    try:
+        return to_columns(rows)
+    except (ValueError, OverflowError):
+        return to_columns([row for row in rows if _is_sound(row, leave_out)])
+
+
+def _is_sound(row: BarRow, leave_out: Callable[[object], None]) -> bool:
+    try:
+        timestamps([row.time])
+    except (ValueError, OverflowError) as error:
+        leave_out(error)
+        return False
+    if not -_MOST_TRADES <= row.trade_count <= _MOST_TRADES:
+        leave_out(f"n: {row.trade_count}")
+        return False
+    return True
+
+
+_history = by_symbol.lists(BarRow, _columns, "bar", "bars")
+_latest = by_symbol.latest(BarRow, to_bar, "bar", "bars")
+_latest_of_one = by_symbol.latest_of_one(BarRow, to_bar, "bar", "bar")
+
+
+def stocks(
+    symbols: Sequence[str], timeframe: Timeframe | str, *, adjustment: str | None = None, **given: Unpack[StockRange]
+) -> Call[BySymbol[BarColumns]]:
+    """A page of bars of stocks. ``adjustment``: ``raw`` (the default), ``split``, ``dividend``, ``spin-off`` or ``all``."""
+    return get("/v2/stocks/bars", _history, symbols, timeframe=str(timeframe), adjustment=adjustment, **given)
+
+
+def stock(
+    symbol: str, timeframe: Timeframe | str, *, adjustment: str | None = None, **given: Unpack[StockRange]
+) -> Call[BySymbol[BarColumns]]:
+    """A page of bars of one stock."""
+    return get(f"/v2/stocks/{segment(symbol)}/bars", _history, timeframe=str(timeframe), adjustment=adjustment, **given)
+
+
+def crypto(
+    symbols: Sequence[str], timeframe: Timeframe | str, *, location: str = "us", **given: Unpack[Range]
+) -> Call[BySymbol[BarColumns]]:
+    """A page of bars of crypto pairs. ``location``: ``us`` (Alpaca), ``us-1`` or ``eu-1`` (Kraken)."""
+    return get(f"/v1beta3/crypto/{segment(location)}/bars", _history, symbols, timeframe=str(timeframe), **given)
+
+
+def options(symbols: Sequence[str], timeframe: Timeframe | str, **given: Unpack[Range]) -> Call[BySymbol[BarColumns]]:
+    """A page of bars of option contracts."""
+    return get("/v1beta1/options/bars", _history, symbols, timeframe=str(timeframe), **given)
+
+
+def latest_stocks(symbols: Sequence[str], **given: Unpack[StockPrices]) -> Call[BySymbol[Bar]]:
+    """The latest minute bar of each stock."""
+    return get("/v2/stocks/bars/latest", _latest, symbols, **given)
+
+
+def latest_stock(symbol: str, **given: Unpack[StockPrices]) -> Call[BySymbol[Bar]]:
+    """The latest minute bar of one stock."""
+    return get(f"/v2/stocks/{segment(symbol)}/bars/latest", _latest_of_one, **given)
+
+
+def latest_crypto(symbols: Sequence[str], *, location: str = "us") -> Call[BySymbol[Bar]]:
+    """The latest minute bar of each crypto pair."""
+    return get(f"/v1beta3/crypto/{segment(location)}/latest/bars", _latest, symbols)
+
+
+def latest_perpetuals(symbols: Sequence[str], *, location: str = "global") -> Call[BySymbol[Bar]]:
+    """The latest minute bar of each perpetual future on crypto."""
+    return get(f"/v1beta1/crypto-perps/{segment(location)}/latest/bars", _latest, symbols)
