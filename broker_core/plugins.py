@@ -61,6 +61,8 @@ class PluginReport:
     environment: Environment | None = None
     mode: str | None = None
     hook_api: int | None = None
+    notes: tuple[str, ...] = ()
+    """What the offered client says about where its settings come from."""
 
 
 @attrs.frozen(kw_only=True)
@@ -210,6 +212,7 @@ class Plugins:
                 environment=client.environment,
                 mode=client.mode,
                 hook_api=client.hook_api,
+                notes=tuple(getattr(client, "notes", ())),
             )
             found.append(Offer(plugin=name, client=client, is_fallback=bool(implementation.trylast)))
         return found

@@ -7,39 +7,34 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import attrs
 import click
 
+from broker_core.cli.checks import OK, PROBLEM, WARNING, Check
 from broker_core.cli.exits import Exit
 from broker_core.cli.invocation import Invocation, shared_options
+from broker_core.cli.running import run
 from broker_core.errors import BrokerError
 
 if TYPE_CHECKING:
     from broker_core.config import Settings
     from broker_core.plugins import PluginReport, Plugins
 
-OK, WARNING, PROBLEM = "ok", "warning", "problem"
-
-
-@attrs.frozen
-class Check:
-    """One thing looked at, and what was found."""
-
-    name: str
-    state: str
-    """``ok``, ``warning`` or ``problem``."""
-    detail: str
-
 
 @click.command()
+@click.option("--online", is_flag=True, help="Open a session too: read account, positions, orders and the market's clock.")
 @shared_options
 @click.pass_obj
-def doctor(invocation: Invocation) -> None:
+def doctor(invocation: Invocation, online: bool) -> None:
     """Check the installation, the settings, the plugins and the database. The exit code is 1 when there is a problem.
 
-    No broker is asked over the network.
+    No broker is asked over the network unless --online is given.
     """
     checks = list(_checks(invocation))
+    if online:
+        from broker_core.cli.online_checks import online_checks
+
+        with invocation.output.working("asking the broker"):
+            checks += run(invocation, online_checks(invocation))
     items = [{"kind": "check", "name": check.name, "state": check.state, "detail": check.detail} for check in checks]
     invocation.output.items(items, title="doctor", columns=("name", "state", "detail"))
     if any(check.state == PROBLEM for check in checks):
@@ -70,6 +65,7 @@ def _plugins(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
         # A broken plugin harms nobody as long as another broker can be used; the check of the broker says whether one can.
         state = WARNING if report.state == "broken" else OK
         yield Check(f"plugin {report.name}", state, f"{report.version} {report.state}{_because(report)}".strip())
+        yield from (Check(f"plugin {report.name}", OK, note) for note in report.notes)
     yield from _strangers(settings, {report.name for report in reports})
     yield _choice(settings, environ, plugins)
 

@@ -9,11 +9,14 @@ import attrs
 
 from broker_core.models import (
     Account,
+    Asset,
     Bar,
     Connection,
     DailyBar,
     Imbalance,
+    MarketClock,
     MarketEvent,
+    MarketHours,
     News,
     OrderBookUpdate,
     Position,
@@ -26,11 +29,15 @@ from broker_core.models import (
     UpdatedBar,
 )
 from broker_core.orders import Order, OrderChange
+from broker_core.watchlists import Watchlist
 
 POSITION_COLUMNS = ("symbol", "side", "qty", "avg_entry_price", "current_price", "market_value", "unrealized_pnl")
 ORDER_COLUMNS = ("local_id", "symbol", "side", "qty", "order_type", "limit_price", "stop_price", "state", "filled_qty", "filled_avg_price")
 CHANGE_COLUMNS = ("at", "event", "source", "evidence", "rule", "state", "filled_qty", "filled_avg_price", "detail")
 QUOTE_COLUMNS = ("symbol", "bid_size", "bid_price", "ask_price", "ask_size", "timestamp")
+HOURS_COLUMNS = ("day", "open", "close")
+WATCHLIST_COLUMNS = ("name", "watchlist_id")
+ASSET_COLUMNS = ("symbol", "name", "asset_class", "exchange", "tradable", "shortable", "fractionable", "price_increment", "qty_increment")
 BAR_COLUMNS = ("symbol", "timestamp", "open", "high", "low", "close", "volume", "trade_count", "vwap")
 
 Item = dict[str, Any]
@@ -180,3 +187,31 @@ def event_item(event: MarketEvent) -> Item:
     kind = next(_EVENT_KINDS[base] for base in type(event).__mro__ if base in _EVENT_KINDS)
     fields = {field.name: getattr(event, field.name) for field in attrs.fields(type(event)) if field.name != "timestamp_ns"}
     return {"kind": kind} | fields | {"timestamp": event.timestamp}
+
+
+def asset_item(asset: Asset) -> Item:
+    """Something that can be traded."""
+    return {"kind": "asset"} | {field.name: getattr(asset, field.name) for field in attrs.fields(Asset)}
+
+
+def clock_item(clock: MarketClock, connection: Connection) -> Item:
+    """Whether the broker's market is open."""
+    return {
+        "kind": "clock",
+        "broker": connection.broker,
+        "at": clock.at,
+        "is_open": clock.is_open,
+        "next_open": clock.next_open,
+        "next_close": clock.next_close,
+    }
+
+
+def hours_item(hours: MarketHours) -> Item:
+    """One trading day."""
+    return {"kind": "trading_day", "day": hours.day, "open": hours.open, "close": hours.close}
+
+
+def watchlist_item(watchlist: Watchlist, *, is_listed: bool = False) -> Item:
+    """One list of symbols. Listed among others it may come without them, which is not the same as being empty."""
+    item: Item = {"kind": "watchlist", "name": watchlist.name, "watchlist_id": watchlist.watchlist_id}
+    return item if is_listed and not watchlist.symbols else item | {"symbols": watchlist.symbols}

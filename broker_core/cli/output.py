@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -119,6 +120,17 @@ class Output:
                 {"name": name.replace("_", " "), "value": value} for name, value in item.items() if name != "kind" and value is not None
             ]
             self.console().print(table(shown, title=title, header=False))
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Show on standard error what is being waited for, where a person looks at it, and take it away at the end."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status(text):
+            yield
 
     def note(self, text: str) -> None:
         """Say something to the person at the terminal that is no part of the result."""
