@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "account": ("account", "Show the account."),
         "positions": ("account", "Show the positions."),
         "orders": ("orders", "List, explain, submit and cancel orders."),
+        "assets": ("assets", "List what can be traded."),
         "clock": ("market_hours", "Show whether the market is open, and when that changes."),
         "calendar": ("market_hours", "List trading days and their hours."),
         "watchlist": ("watchlists", "Show and change the account's lists of symbols."),

@@ -1,4 +1,4 @@
-"""``watchlist``, ``clock``, ``calendar`` and ``doctor --online``, against a broker that has all they show."""
+"""``assets``, ``watchlist``, ``clock``, ``calendar`` and ``doctor --online``, against a broker that has all they show."""
 
 from __future__ import annotations
 
@@ -190,6 +190,26 @@ def test_broker_without_watchlists_says_so(run: Run):
 
     assert (done.code, done.items) == (Exit.USAGE, [])
     assert "broker demo offers no watchlists" in done.error
+
+
+def test_assets_are_listed_by_class_and_text(run: Run):
+    """Everything that can be traded is listed; a class and a text, in any case, narrow it down."""
+    every = run("assets").items
+
+    assert {item["kind"] for item in every} == {"asset"}
+    pairs = run("assets", "--class", "CRYPTO").items
+    assert pairs
+    assert pairs == [item for item in every if item["asset_class"] == "crypto"]
+    apple = next(item for item in every if item["symbol"] == "AAPL")
+    assert apple in run("assets", "--search", "aapl").items
+    assert apple in run("assets", "--search", apple["name"][1:].upper()).items
+    assert apple["price_increment"] == "0.01"
+
+
+def test_assets_say_how_many_there_are(run: Run):
+    """The table's title counts; where nothing fits, the line says out of how many."""
+    assert "of lister" in run("assets", "--search", "AAPL", terminal=True).text
+    assert run("assets", "--search", "no such thing", terminal=True).text.startswith("none of ")
 
 
 def test_clock_shows_when_the_market_changes(run: Run):
