@@ -256,6 +256,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known = [name for names in NAMES.values() for name in names]
     for name in environ:
         if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            own = ", ".join(known_name for known_name in known if known_name.startswith(PREFIX))
-            raise ConfigError(f"{name} is unknown; " + (f"did you mean {near[0]}?" if near else f"known are {own}"))
+            own = [known_name.removeprefix(PREFIX) for known_name in known if known_name.startswith(PREFIX)]
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), own, 1)
+            advice = f"did you mean {PREFIX}{near[0]}?" if near else f"known are {', '.join(PREFIX + ending for ending in own)}"
+            raise ConfigError(f"{name} is unknown; {advice}")

@@ -20,8 +20,8 @@ _PERIOD = 60.0
 _RESERVE = 0.1
 _FIRST_WAIT = 1.0
 _LONGEST_GUESS = 60.0
-# A token that lacks a billionth is a token: the clock's steps and the bucket's fractions never quite agree.
-_ROUNDING = 1e-6
+# No wait is shorter: the clock's steps and the bucket's fractions never quite agree, and a wait of next to nothing would spin.
+_SHORTEST_WAIT = 0.001
 
 
 class RateLimit:
@@ -70,8 +70,8 @@ class RateLimit:
         limit = _number(answer.header("X-RateLimit-Limit"))
         if limit is not None and limit >= 1 and limit != self._limit:
             self._refill()
-            # What was used of the old limit is used of the new one too.
-            self._tokens += limit - self._limit
+            # Of a larger limit only the addition is unused; of a smaller one no more than all.
+            self._tokens = min(self._tokens + max(limit - self._limit, 0.0), limit)
             self._limit = limit
         remaining = _number(answer.header("X-RateLimit-Remaining"))
         if remaining is not None:
@@ -102,8 +102,9 @@ class RateLimit:
     def _wait(self, lane: Lane) -> float:
         self._refill()
         kept = 0.0 if lane is Lane.ORDER else max(1.0, self._limit * _RESERVE)
-        missing = max(1.0 + min(kept, self._limit - 1) - self._tokens - _ROUNDING, 0.0)
-        return max(missing * _PERIOD / self._limit, self._paused_until - self._clock.monotonic())
+        missing = max(1.0 + min(kept, self._limit - 1) - self._tokens, 0.0)
+        wait = max(missing * _PERIOD / self._limit, self._paused_until - self._clock.monotonic())
+        return max(wait, _SHORTEST_WAIT) if wait > 0 else 0.0
 
     def _refill(self) -> None:
         now = self._clock.monotonic()

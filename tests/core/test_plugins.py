@@ -238,4 +238,4 @@ def test_two_plugins_of_one_name_are_both_kept():
     """Objects of the host's own need no unique names."""
     plugins = loaded(Silent(), Silent())
 
-    assert [report.name for report in plugins.reports() if report.state == "declines"] == ["silent", "silent-2"]
+    assert [report.name for report in plugins.reports() if report.distribution == "(this session)"] == ["silent", "silent-2"]
