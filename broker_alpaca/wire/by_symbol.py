@@ -30,7 +30,10 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 Make: TypeAlias = Callable[[str, Row, Drift], T]
 """Makes a symbol's value of its row. Raises ValueError where the row holds what cannot be, like a time that is none."""
 
-_UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError)
+_UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
+
+MakeAll: TypeAlias = Callable[[Mapping[str, Sequence[Row]], Drift, Callable[[object], None]], Mapping[str, T]]
+"""Makes the values of all rows by symbol, none of them empty. The last argument is told of each row that is left out."""
 
 
 @attrs.frozen
@@ -68,19 +71,15 @@ class _Reading(Generic[T]):
 def history(row: type[Row], make: Make[Row, T], where: str, member: str) -> Callable[[bytes, Drift], BySymbol[tuple[T, ...]]]:
     """A reader of ``{member: {symbol: [row, …]}, next_page_token: …}``, or of ``{member: [row, …], symbol: …}``."""
 
-    def of_each(symbol: str, rows: Sequence[Row], drift: Drift, leave_out: Callable[[object], None]) -> tuple[T, ...]:
-        return tuple(_made(make, symbol, rows, drift, leave_out))
+    def of_all(rows: Mapping[str, Sequence[Row]], drift: Drift, leave_out: Callable[[object], None]) -> dict[str, tuple[T, ...]]:
+        made = {symbol: tuple(_made(make, symbol, of_one, drift, leave_out)) for symbol, of_one in rows.items()}
+        return {symbol: values for symbol, values in made.items() if values}
 
-    return lists(row, of_each, where, member)
+    return lists(row, of_all, where, member)
 
 
-def lists(
-    row: type[Row], make: Callable[[str, Sequence[Row], Drift, Callable[[object], None]], T], where: str, member: str
-) -> Callable[[bytes, Drift], BySymbol[T]]:
-    """A reader of the same answers that makes one value of all of a symbol's rows.
-
-    ``make`` is given the symbol, its rows, and whom to tell of a row that it leaves out.
-    """
+def lists(row: type[Row], make: MakeAll[Row, T], where: str, member: str) -> Callable[[bytes, Drift], BySymbol[T]]:
+    """A reader of the same answers for a maker that takes all rows of an answer at once."""
     rows_of = dict[str, list[row] | None] | list[row]  # type: ignore[valid-type]  # made at run time; a list where there is one symbol
 
     def read(body: bytes, drift: Drift) -> BySymbol[T]:
@@ -94,9 +93,7 @@ def lists(
             token, currency = _token(plain, where), _text(plain.get("currency"))
             groups = _groups(plain, member, reading)
             rows_by_symbol = {symbol: list(_mended(row, raw, reading)) for symbol, raw in groups.items()}
-        for symbol, rows in rows_by_symbol.items():
-            if rows:
-                reading.found[symbol] = make(symbol, rows, drift, reading.leave_out)
+        reading.found |= make({symbol: rows for symbol, rows in rows_by_symbol.items() if rows}, drift, reading.leave_out)
         return reading.result(token, currency)
 
     return read
@@ -174,7 +171,7 @@ def mended(kind: type[Row], raw: object, where: str, drift: Drift) -> Row:
     if not isinstance(raw, dict):
         raise Unreadable(f"{where}: {str(raw)[:80]}")
     values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
+    for field in _fields(kind):
         given = raw.get(field.encode_name)
         if given is None:
             if field.required:
@@ -187,6 +184,11 @@ def mended(kind: type[Row], raw: object, where: str, drift: Drift) -> Row:
                 raise
             drift.count(f"{where}.{field.encode_name}", error)
     return kind(**values)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
 
 
 def _value(kind: Any, raw: Any, where: str, drift: Drift) -> Any:

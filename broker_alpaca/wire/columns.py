@@ -15,6 +15,7 @@ Array: TypeAlias = Any
 """A NumPy array. The type is not named because NumPy is loaded only where it is needed."""
 
 _PATTERN = b"0000-00-00T00:00:00Z\n"
+_LARGEST = b"999909909909909909900"
 _WIDTH = len(_PATTERN)
 _FIRST_YEAR, _LAST_YEAR = 1678, 2261
 """Within what 64 bits of nanoseconds can tell."""
@@ -32,31 +33,26 @@ def whole_seconds(texts: Sequence[str]) -> Array | None:
     """The same where every text is like ``2026-03-02T15:00:01Z`` and a moment that there is; else None."""
     import numpy as np
 
+    if not texts:
+        return np.empty(0, np.int64)
     # The line ends make it exact: a text of another length, or one with a line end of its own, would break the pattern below it.
     joined = "\n".join((*texts, "")).encode()
-    if len(joined) != _WIDTH * len(texts) or not texts:
-        return None if texts else np.empty(0, np.int64)
-    characters = np.frombuffer(joined, np.uint8).reshape(len(texts), _WIDTH)
-    pattern = np.frombuffer(_PATTERN, np.uint8)
-    is_digit = pattern == ord("0")
-    digits = characters - pattern
-    if digits[:, ~is_digit].any() or (digits[:, is_digit] > 9).any():
+    if len(joined) != _WIDTH * len(texts):
         return None
-
-    def number(first: int, last: int) -> Array:
-        value = np.zeros(len(texts), np.int64)
-        for place in range(first, last):
-            value = value * 10 + digits[:, place]
-        return value
-
-    year, month, day = number(0, 4), number(5, 7), number(8, 10)
-    hour, minute, second = number(11, 13), number(14, 16), number(17, 19)
-    if (hour > 23).any() or (minute > 59).any() or (second > 59).any():
+    # A row for each place in the text, so that all that follows runs along the rows.
+    characters = np.ascontiguousarray(np.frombuffer(joined, np.uint8).reshape(len(texts), _WIDTH).T)
+    # What is below its pattern becomes a large number, because these numbers have no sign.
+    places = characters - np.frombuffer(_PATTERN, np.uint8)[:, None]
+    if (places.max(axis=1) > np.frombuffer(_LARGEST, np.uint8) - ord("0")).any():
         return None
-    if (year < _FIRST_YEAR).any() or (year > _LAST_YEAR).any() or (month < 1).any() or (month > 12).any() or (day < 1).any():
+    century, (year, month, day, hour, minute, second) = places[0] * 10 + places[1], places[2:18:3] * 10 + places[3:19:3]
+    if month.max() > 12 or hour.max() > 23 or minute.max() > 59 or second.max() > 59 or month.min() < 1 or day.min() < 1:
         return None
-    first_of_month = (year * 12 + month - 1 - 1970 * 12).astype("datetime64[M]")
-    if (first_of_month.astype("datetime64[D]") + day > (first_of_month + 1).astype("datetime64[D]")).any():
+    years = century.astype(np.int64) * 100 + year
+    if years.min() < _FIRST_YEAR or years.max() > _LAST_YEAR:
         return None
-    days = first_of_month.astype("datetime64[D]").astype(np.int64) + day - 1
-    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000_000
+    months = (years * 12 + month - 1970 * 12 - 1).view("datetime64[M]")
+    days = months.astype("datetime64[D]").view(np.int64)
+    if day.max() > 28 and (days + day > (months + 1).astype("datetime64[D]").view(np.int64)).any():
+        return None
+    return (((days + day - 1) * 24 + hour) * 60 + minute) * 60_000_000_000 + second.astype(np.int64) * 1_000_000_000

@@ -158,7 +158,7 @@ def parse(body: bytes, where: str) -> Any:
     """The body as plain values. Raises WireError for what is no JSON: nothing, a page, half an answer."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"alpaca: {where}: the answer is no JSON ({error}): {body[:80]!r}") from None
 
 
@@ -169,7 +169,7 @@ def one(kind: type[T], where: str) -> Callable[[bytes, Drift], T]:
     def read(body: bytes, drift: Drift) -> T:
         try:
             value = decoder.decode(body)
-        except (msgspec.ValidationError, ValueError, OverflowError):
+        except (msgspec.ValidationError, ValueError, OverflowError, RecursionError):
             try:
                 value = _Mend(drift).value(kind, parse(body, where), where)
             except Unreadable as error:
@@ -187,7 +187,7 @@ def many(kind: type[T], where: str, member: str | None = None) -> Callable[[byte
         if member is None:
             try:
                 records = _decoder(tuple[kind, ...]).decode(body)  # type: ignore[valid-type]  # a type made at run time
-            except (msgspec.ValidationError, ValueError, OverflowError):
+            except (msgspec.ValidationError, ValueError, OverflowError, RecursionError):
                 return _mended(kind, parse(body, where), None, where, drift)
             return Page(tuple(_noted(kind, record, where, drift) for record in records))
         whole = parse(body, where)

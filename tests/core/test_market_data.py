@@ -866,5 +866,5 @@ class TestReference:
         """Where a broker has no list, that is said before anything is asked."""
         source.assets = None  # type: ignore[assignment,method-assign]  # a source without the method
 
-        with pytest.raises(NotSupported, match="assets: .* does not list what it trades"):
+        with pytest.raises(NotSupported, match=r"assets: .* does not list what it trades"):
             await data.assets()
