@@ -1,10 +1,11 @@
-"""What an order's news costs: a move of the lifecycle beside the least a move can be, and a hook call beside a direct one.
+"""What an order's news costs: a move of the lifecycle, the way through the order book, a hook call.
 
     python benchmarks/bench_lifecycle.py [--rounds N] [--json]
 
 The floor of a move is a mutable object whose state, total and set of seen executions are changed in place: no values, no evidence, no
-exact sums. The floor of a hook call is the same function called directly. Cases take turns; medians count, and ratios are taken within a
-round.
+exact sums. An order of thousands of fills is measured beside orders of twenty, a fill each. The order book adds the look-up, a lock, a
+journal in memory and an observer that does nothing. The floor of a hook call is the same function called directly. Cases take turns;
+medians count, and ratios are taken within a round.
 """
 
 from __future__ import annotations
@@ -18,14 +19,32 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import attrs
 import pluggy
 
-from broker_core import EventKind, LimitOrder, Order, OrderEvent, Source, State, StillClock, hookimpl, hookspecs, lifecycle
+from broker_core import (
+    CountingIds,
+    EventKind,
+    LimitOrder,
+    Order,
+    OrderChange,
+    OrderEvent,
+    Source,
+    State,
+    StillClock,
+    hookimpl,
+    hookspecs,
+    lifecycle,
+)
+from broker_core.findings import Findings
 from broker_core.notify import Notifier
+from broker_core.order_book import OrderBook
+from broker_core.order_log import MemoryJournal, OrderLog
 from broker_core.plugins import Plugins
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 LIVES = 400
+FILLS = 4_000
 CALLS = 5_000
 
 
@@ -88,6 +107,68 @@ def floor(events: list[OrderEvent]) -> None:
         for event in events:
             order.apply(event)
         check(order)
+
+
+def fills(count: int) -> list[OrderEvent]:
+    """An order of so many fills, as the stream tells it."""
+    return [
+        OrderEvent(
+            kind=EventKind.FILL,
+            source=Source.STREAM,
+            at=START + timedelta(seconds=number),
+            status=State.FILLED if number == count else State.PARTIAL_FILL,
+            broker_order_id="b",
+            execution_id=f"e{number}",
+            qty=Decimal(1),
+            price=Decimal(100),
+            filled_qty=Decimal(number),
+            filled_avg_price=Decimal(100),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def filling(count: int) -> Callable[[], None]:
+    """FILLS fills, in orders of so many each."""
+    events = [OrderEvent(kind=EventKind.SUBMITTED, source=Source.LOCAL, at=START, status=State.SUBMITTED), *fills(count)]
+    request = LimitOrder("AAPL", "buy", qty=count, limit_price=100)
+
+    def case() -> None:
+        for number in range(FILLS // count):
+            order, _ = lifecycle.create(str(number), request, START)
+            for event in events:
+                order = lifecycle.apply(order, event).order
+            check(order)
+
+    return case
+
+
+def book_cases(events: list[OrderEvent]) -> dict[str, Callable[[], None]]:
+    request = LimitOrder("AAPL", "buy", qty=10, limit_price=100)
+    named = [(str(number), [attrs.evolve(event, client_order_id=str(number)) for event in events]) for number in range(LIVES)]
+
+    def alone() -> None:
+        for name, news in named:
+            order, _ = lifecycle.create(name, request, START)
+            for event in news:
+                order = lifecycle.apply(order, event).order
+            check(order)
+
+    async def entered() -> None:
+        clock = StillClock()
+        log = OrderLog(MemoryJournal(), shut=lambda error: None, opened=lambda: None)
+        book = OrderBook(log, clock=clock, ids=CountingIds(), findings=Findings(clock=clock), changed=observe)
+        for name, news in named:
+            await book.add(*lifecycle.create(name, request, START))
+            for event in news:
+                order = await book.receive(event)
+            check(order)
+
+    return {"lifecycle alone": alone, "order book": lambda: asyncio.run(entered())}
+
+
+async def observe(change: OrderChange) -> None:
+    """Be told."""
 
 
 def check(order: Order | Mutable) -> None:
@@ -154,8 +235,11 @@ def main() -> None:
     arguments = parser.parse_args()
     events = life()
     moves = {"floor": lambda: floor(events), "ours": lambda: ours(events)}
+    long_and_short = {"of 20": filling(20), f"of {FILLS:,}": filling(FILLS)}
     results = {
         "a move of the lifecycle": measure(moves, arguments.rounds, LIVES * len(events), "floor"),
+        "a fill of an order": measure(long_and_short, arguments.rounds, FILLS, "of 20"),
+        "news through the order book": measure(book_cases(events), arguments.rounds, LIVES * len(events), "lifecycle alone"),
         "three observers told": measure(hook_cases(), arguments.rounds, CALLS, "direct"),
     }
     if arguments.json:

@@ -29,7 +29,7 @@ from typing import Any
 
 import attrs
 
-from broker_core.orders import ZERO, EventKind, Execution, Ledger, Order, OrderChange, OrderEvent, Source, State
+from broker_core.orders import TERMINAL, ZERO, Busts, EventKind, Execution, Ledger, NewsKey, Order, OrderChange, OrderEvent, Source, State
 from broker_core.requests import ForeignOrder, OrderRequest, TimeInForce, TrailingStopOrder
 
 
@@ -74,14 +74,33 @@ def _read(grid: str) -> Mapping[State, Mapping[State, Rule]]:
 TABLE = _read(_GRID)
 """From state, to state: the rule. The diagram in the documentation is drawn from it."""
 
+# Every piece of news asks for some of these, and Python 3.11 finds a member through its enum no faster than it calls a function.
+PENDING, SUBMITTED, ACCEPTED, PARTIAL_FILL, FILLED, CANCELED, REJECTED, EXPIRED, FAILED = State
+NORMAL, EVIDENCE, MONEY, REMAINDER, SAME, BOOKED, ILLEGAL = Rule
+FILL, BUST, SNAPSHOT, IN_DOUBT = EventKind.FILL, EventKind.BUST, EventKind.SNAPSHOT, EventKind.IN_DOUBT
+LOCAL, PROOF, STREAM = Source.LOCAL, Source.PROOF, Source.STREAM
+
 # Sums of executions must not depend on the order they arrive in, so they are never rounded; only the average is, once, at the end.
 _EXACT = Context(prec=200)
 _AVERAGE = Context(prec=28)
+_add, _divide = _EXACT.add, _AVERAGE.divide
+
+_OURS = frozenset({Source.LOCAL, Source.PROOF})
+_TELL_TERMS = frozenset({Source.STREAM, Source.LOOKUP, Source.LISTING})
+_REQUESTED = frozenset(
+    {
+        EventKind.CANCEL_REQUESTED,
+        EventKind.CANCEL_REFUSED,
+        EventKind.REPLACE_REQUESTED,
+        EventKind.REPLACE_REFUSED,
+        EventKind.REPLACED,
+    }
+)
 
 
-@attrs.frozen
+@attrs.define
 class Step:
-    """What one piece of news did to an order."""
+    """What one piece of news did to an order. Read at once and dropped, so it is not worth the cost of being frozen."""
 
     order: Order
     rule: Rule
@@ -125,40 +144,54 @@ def adopt(local_id: str, event: OrderEvent, parent_id: str | None = None) -> Ste
 
 def apply(order: Order, event: OrderEvent) -> Step:
     """Move an order by one piece of news. Never raises for what a broker may say."""
+    before = order.ledger
     key = _key(event)
-    if key is not None and key in order.ledger.seen:
-        return Step(order, Rule.SAME, changed=False, repeated=True)
+    if key is not None and key in before.news:
+        return Step(order, SAME, changed=False, repeated=True)
     chain = _chain(order, event)
     request = _terms(order, event, chain)
-    ledger, booked = _book(order.ledger, request, event, key)
-    filled_qty, filled_avg_price = _totals(ledger)
-
-    state, rule = order.state, Rule.SAME
-    if booked is not None and booked.busts is None:
-        # Busts are left out here: an order that was filled stays so when a fill is taken back.
-        gross = max(ledger.gross_qty, ledger.claimed_qty)
-        complete = event.status is State.FILLED or (request.qty is not None and gross >= request.qty)
-        state, rule = _move(order, state, State.FILLED if complete else State.PARTIAL_FILL, event, booked=True)
-    is_stale = event.kind is EventKind.SNAPSHOT and order.as_of is not None and event.at < order.as_of
-    if event.status is not None and event.status is not state and (event.status.is_terminal or not is_stale):
-        floor, floor_rule = _move(order, state, event.status, event, booked=False)
-        if floor is not state or rule is Rule.SAME:
-            state, rule = floor, floor_rule
-    if booked is not None and rule in (Rule.SAME, Rule.ILLEGAL):
-        rule = Rule.MONEY
+    ledger, booked = _book(before, request, event, key)
+    is_stale = event.kind is SNAPSHOT and order.as_of is not None and event.at < order.as_of
+    state, rule = _next_state(order, request, ledger, event, booked, is_stale=is_stale)
 
     changes = _attributes(order, state, event, chain, is_stale=is_stale)
-    changes.update(state=state, request=request, filled_qty=filled_qty, filled_avg_price=filled_avg_price)
-    changed = booked is not None or any(
-        value is not (before := getattr(order, name)) and value != before for name, value in changes.items()
-    )
-    changes["ledger"] = ledger
-    if event.source not in (Source.LOCAL, Source.PROOF):
-        changes["as_of"] = event.at if order.as_of is None else max(order.as_of, event.at)
-    if changed:
-        changes["updated_at"] = max(order.updated_at, event.at)
-    moved = order.with_changes(changes)
+    changed = booked is not None or bool(changes)
+    if request is not order.request:
+        changes["request"] = request
+        changed = changed or request != order.request
+    if ledger is not before:
+        changes["ledger"] = ledger
+        if booked is not None or ledger.claimed_qty is not before.claimed_qty or ledger.claimed_price is not before.claimed_price:
+            total = _totals(ledger)
+            changes["filled_qty"], changes["filled_avg_price"] = total
+            changed = changed or total != (order.filled_qty, order.filled_avg_price)
+    if event.source not in _OURS and (order.as_of is None or event.at > order.as_of):
+        changes["as_of"] = event.at
+    if changed and event.at > order.updated_at:
+        changes["updated_at"] = event.at
+    moved = order.with_changes(changes) if changes else order
     return Step(moved, rule, changed, booked, _finding(order, moved, booked))
+
+
+def _next_state(
+    order: Order, request: OrderRequest, ledger: Ledger, event: OrderEvent, booked: Execution | None, *, is_stale: bool
+) -> tuple[State, Rule]:
+    """The state that the money and then the broker's floor lead to, and the rule that decided it."""
+    state, rule = order.state, SAME
+    if booked is not None and booked.busts is None:
+        # Busts are left out here: an order that was filled stays so when a fill is taken back.
+        complete = event.status is FILLED or (
+            request.qty is not None and (ledger.gross_qty >= request.qty or ledger.claimed_qty >= request.qty)
+        )
+        state, rule = _move(order, state, FILLED if complete else PARTIAL_FILL, event, booked=True)
+    status = event.status
+    if status is not None and status is not state and (status in TERMINAL or not is_stale):
+        floor, floor_rule = _move(order, state, status, event, booked=False)
+        if floor is not state or rule is SAME:
+            state, rule = floor, floor_rule
+    if booked is not None and (rule is SAME or rule is ILLEGAL):
+        rule = MONEY
+    return state, rule
 
 
 def replay(changes: Sequence[OrderChange]) -> Order:
@@ -178,69 +211,76 @@ def replay(changes: Sequence[OrderChange]) -> Order:
     return order
 
 
-def _key(event: OrderEvent) -> str | None:
+def _key(event: OrderEvent) -> NewsKey | None:
     """What makes this news the same as an earlier one; None where applying it twice changes nothing anyway."""
-    if event.kind is EventKind.FILL:
-        return event.execution_id
-    if event.kind is EventKind.BUST:
+    kind = event.kind
+    if kind is FILL:
+        has_amounts = event.qty is not None and event.price is not None
+        return event.execution_id or (_made_up_id(event) if has_amounts else None)
+    if kind is BUST:
         return f"bust:{event.busts}"
-    if event.source is Source.STREAM:
-        return f"{event.broker_order_id}|{event.kind}|{event.raw_status}|{event.at.isoformat()}"
+    if event.source is STREAM:
+        return (event.broker_order_id, kind, event.raw_status, event.at)
     return None
 
 
-def _book(before: Ledger, request: OrderRequest, event: OrderEvent, key: str | None) -> tuple[Ledger, Execution | None]:
+def _made_up_id(event: OrderEvent) -> str:
+    """The id of an execution to which the broker gave none: what tells it from others."""
+    return f"fill:{event.broker_order_id}:{event.at.isoformat()}:{event.qty}@{event.price}"
+
+
+def _book(before: Ledger, request: OrderRequest, event: OrderEvent, key: NewsKey | None) -> tuple[Ledger, Execution | None]:
     """Book what the news proves about money: an execution, a bust, and the broker's running total."""
+    news, gross_qty, gross_cost, claimed_qty, claimed_price, busts = before
     booked = _execution(before, event)
-    executions, seen = before.executions, before.seen
-    gross_qty, gross_cost, busted_qty, busted_cost = before.gross_qty, before.gross_cost, before.busted_qty, before.busted_cost
-    if booked is not None:
-        executions = MappingProxyType({**executions, booked.execution_id: booked})
-        cost = _EXACT.multiply(booked.qty, booked.price)
-        if booked.busts is None:
-            gross_qty, gross_cost = _EXACT.add(gross_qty, booked.qty), _EXACT.add(gross_cost, cost)
-        else:
-            busted_qty, busted_cost = _EXACT.add(busted_qty, booked.qty), _EXACT.add(busted_cost, cost)
+    if booked is None:
+        pass
+    elif booked.busts is None:
+        gross_qty, gross_cost = _add(gross_qty, booked.qty), booked.qty.fma(booked.price, gross_cost, _EXACT)
+    else:
+        busts = Busts((*busts.entries, booked), _add(busts.qty, booked.qty), booked.qty.fma(booked.price, busts.cost, _EXACT))
+    claimed_qty, claimed_price = _claim(before, busts, request, event)
     if key is not None:
-        seen = seen | {key}
-    claimed_qty, claimed_price = _claim(before, executions, request, event)
-    ledger = Ledger(executions, seen, gross_qty, gross_cost, busted_qty, busted_cost, claimed_qty, claimed_price)
+        news = news.plus(key, booked)
+    elif claimed_qty is before.claimed_qty and claimed_price is before.claimed_price:
+        return before, None
+    ledger = Ledger(news, gross_qty, gross_cost, claimed_qty, claimed_price, busts)
     if booked is None and claimed_qty != before.claimed_qty:
-        had, had_average = _totals(before)
-        total, average = _totals(ledger)
-        if total > had:
-            booked = Execution(
-                f"inferred:{event.broker_order_id}:{total.normalize():f}",
-                total - had,
-                _missing_price(had, had_average, total, average) or event.price or ZERO,
-                event.at,
-            )
+        booked = _inferred(before, ledger, event)
     return ledger, booked
+
+
+def _inferred(before: Ledger, ledger: Ledger, event: OrderEvent) -> Execution | None:
+    """The execution that must have been, where the broker's total has left ours behind."""
+    had, had_average = _totals(before)
+    total, average = _totals(ledger)
+    if total <= had:
+        return None
+    price = _missing_price(had, had_average, total, average) or event.price or ZERO
+    return Execution(f"inferred:{event.broker_order_id}:{total.normalize():f}", total - had, price, event.at)
 
 
 def _execution(ledger: Ledger, event: OrderEvent) -> Execution | None:
     """The execution that the news itself carries."""
-    if event.kind is EventKind.FILL and event.qty is not None and event.price is not None:
-        execution_id = event.execution_id or f"fill:{event.broker_order_id}:{event.at.isoformat()}:{event.qty}@{event.price}"
-        return Execution(execution_id, event.qty, event.price, event.at)
-    if event.kind is EventKind.BUST and event.busts is not None:
-        original = ledger.executions.get(event.busts)
+    if event.kind is FILL and event.qty is not None and event.price is not None:
+        return Execution(event.execution_id or _made_up_id(event), event.qty, event.price, event.at)
+    if event.kind is BUST and event.busts is not None:
+        original = ledger.news.get(event.busts)
         qty = event.qty if event.qty is not None else original.qty if original else ZERO
         price = event.price if event.price is not None else original.price if original else ZERO
         return Execution(event.execution_id or f"bust:{event.busts}", -abs(qty), price, event.at, busts=event.busts)
     return None
 
 
-def _claim(before: Ledger, executions: Mapping[str, Execution], request: OrderRequest, event: OrderEvent) -> tuple[Decimal, Decimal | None]:
+def _claim(before: Ledger, busts: Busts, request: OrderRequest, event: OrderEvent) -> tuple[Decimal, Decimal | None]:
     """The broker's highest running total and its price, kept gross of busts, so that a bust lowers the total whichever comes first."""
     claimed, price = event.filled_qty, event.filled_avg_price
-    if claimed is None and event.status is State.FILLED:
+    if claimed is None and event.status is FILLED:
         # "Filled" is itself a running total, and one that no bust has lowered.
         claimed, price = request.qty, None
-    elif claimed is not None and before.busted_qty:
-        entries = executions.values()
-        busted = sum((-entry.qty for entry in entries if entry.busts is not None and entry.at <= event.at), start=ZERO)
-        claimed, price = _EXACT.add(claimed, busted), None if busted else price
+    elif claimed is not None and before.busts.qty:
+        busted = sum((-entry.qty for entry in busts.entries if entry.at <= event.at), start=ZERO)
+        claimed, price = _add(claimed, busted), None if busted else price
     if claimed is None or claimed < before.claimed_qty or (claimed == before.claimed_qty and before.claimed_price is not None):
         return before.claimed_qty, before.claimed_price
     return claimed, price
@@ -248,20 +288,22 @@ def _claim(before: Ledger, executions: Mapping[str, Execution], request: OrderRe
 
 def _totals(ledger: Ledger) -> tuple[Decimal, Decimal | None]:
     """Cumulative quantity and average price: the executions, or the broker's running total where it is ahead of them."""
-    gross, cost = ledger.gross_qty, ledger.gross_cost
-    if ledger.claimed_qty > gross:
-        if ledger.claimed_price is not None:
-            cost = _EXACT.multiply(ledger.claimed_qty, ledger.claimed_price)
+    _, gross, cost, claimed, price, busts = ledger
+    if claimed > gross:
+        if price is not None:
+            cost = _EXACT.multiply(claimed, price)
         elif gross:
-            cost = _AVERAGE.divide(_EXACT.multiply(cost, ledger.claimed_qty), gross)
+            cost = _divide(_EXACT.multiply(cost, claimed), gross)
         else:
-            return max(_EXACT.add(ledger.claimed_qty, ledger.busted_qty), ZERO), None
-        gross = ledger.claimed_qty
-    net = _EXACT.add(gross, ledger.busted_qty)
-    if net <= 0:
+            return max(_add(claimed, busts.qty), ZERO), None
+        # Written out, should the broker's number come with an exponent.
+        gross = _add(claimed, ZERO)
+    if busts.entries:
+        gross, cost = _add(gross, busts.qty), _add(cost, busts.cost)
+    if gross <= ZERO:
         # A bust that overtakes its fill takes back nothing yet.
         return ZERO, None
-    return net, _AVERAGE.divide(_EXACT.add(cost, ledger.busted_cost), net).normalize(_AVERAGE)
+    return gross, _divide(cost, gross).normalize(_AVERAGE)
 
 
 def _missing_price(had: Decimal, had_average: Decimal | None, total: Decimal, average: Decimal | None) -> Decimal | None:
@@ -276,60 +318,77 @@ def _move(order: Order, state: State, target: State, event: OrderEvent, *, booke
     """Ask the table: the state after, and the rule that decided it."""
     rule = TABLE[state][target]
     if not _allows(rule, state, target, event.source, booked=booked):
-        return state, rule if rule in (Rule.SAME, Rule.BOOKED) else Rule.ILLEGAL
-    if rule is Rule.REMAINDER:
-        return State.CANCELED, rule
-    if state is State.REJECTED and target is State.PARTIAL_FILL and order.ended_at is not None and event.at <= order.ended_at:
-        return State.CANCELED, Rule.REMAINDER
+        return state, rule if rule is SAME or rule is BOOKED else ILLEGAL
+    if rule is REMAINDER:
+        return CANCELED, rule
+    if state is REJECTED and target is PARTIAL_FILL and order.ended_at is not None and event.at <= order.ended_at:
+        return CANCELED, REMAINDER
     return target, rule
 
 
 def _allows(rule: Rule, state: State, target: State, source: Source, *, booked: bool) -> bool:
-    if rule is Rule.NORMAL:
-        return _may_say(source, state, target)
-    if rule is Rule.EVIDENCE:
-        return source is Source.PROOF if target is State.FAILED else source.is_reconciliation
-    if rule is Rule.REMAINDER:
-        return source is Source.PROOF if target is State.FAILED else source is not Source.LOCAL
-    return rule is Rule.MONEY and booked
+    if rule is NORMAL:
+        return source not in _OURS or _may_say(source, state, target)
+    if rule is EVIDENCE:
+        return source is PROOF if target is FAILED else source.is_reconciliation
+    if rule is REMAINDER:
+        return source is PROOF if target is FAILED else source is not LOCAL
+    return rule is MONEY and booked
 
 
 def _may_say(source: Source, state: State, target: State) -> bool:
-    """Who may set what: we begin an order and may end it while nothing was sent; the rest is the broker's word."""
-    if source is Source.LOCAL:
-        return target is State.SUBMITTED or state is State.PENDING
-    if source is Source.PROOF:
-        return target is State.FAILED
-    return True
+    """What of the normal moves is ours to say: we begin an order and may end it while nothing was sent; the rest is the broker's word."""
+    if source is PROOF:
+        return target is FAILED
+    return target is SUBMITTED or state is PENDING
 
 
 def _attributes(order: Order, state: State, event: OrderEvent, chain: tuple[str, ...], *, is_stale: bool) -> dict[str, Any]:
-    """What else the news says about the order, apart from its state and its money."""
-    changes: dict[str, Any] = {"broker_ids": chain}
-    from_broker = event.source not in (Source.LOCAL, Source.PROOF)
-    is_present = event.broker_order_id is None or event.broker_order_id == chain[-1]
-    if from_broker and event.raw_status is not None and is_present and not is_stale:
+    """What else changes about the order, apart from its terms and its money."""
+    changes: dict[str, Any] = {}
+    if chain is not order.broker_ids and chain != order.broker_ids:
+        changes["broker_ids"] = chain
+    from_broker = event.source not in _OURS
+    is_news = event.raw_status is not None and event.raw_status != order.raw_status
+    if is_news and from_broker and not is_stale and (event.broker_order_id is None or event.broker_order_id == chain[-1]):
         changes["raw_status"] = event.raw_status
-    if event.kind is EventKind.IN_DOUBT:
-        changes["in_doubt"] = state is State.SUBMITTED and not order.broker_ids
-    elif event.source is not Source.LOCAL:
+    if event.kind is IN_DOUBT:
+        in_doubt = state is SUBMITTED and not order.broker_ids
+        if in_doubt is not order.in_doubt:
+            changes["in_doubt"] = in_doubt
+    elif order.in_doubt and event.source is not LOCAL:
         changes["in_doubt"] = False
+    if event.kind in _REQUESTED:
+        changes.update(_requested(order, state, event))
+    if state is not order.state:
+        changes["state"] = state
+        if state in TERMINAL:
+            changes["ended_at"] = event.at
+            changes["reason"] = _reason(order, state, event)
+            changes["origin"] = event.origin or ("broker" if from_broker else "local")
+            changes["replacement"] = None
+        elif order.state in TERMINAL:
+            changes["ended_at"] = changes["reason"] = changes["origin"] = None
+    return changes
+
+
+def _requested(order: Order, state: State, event: OrderEvent) -> dict[str, Any]:
+    """What the news changes about a requested cancel or replace."""
+    cancel_requested_at, replacement = order.cancel_requested_at, order.replacement
     match event.kind:
         case EventKind.CANCEL_REQUESTED:
-            changes["cancel_requested_at"] = None if state.is_terminal else order.cancel_requested_at or event.at
+            cancel_requested_at = None if state in TERMINAL else cancel_requested_at or event.at
         case EventKind.CANCEL_REFUSED:
-            changes["cancel_requested_at"] = None
+            cancel_requested_at = None
         case EventKind.REPLACE_REQUESTED:
-            changes["replacement"] = event.request
+            replacement = event.request
         case EventKind.REPLACED | EventKind.REPLACE_REFUSED:
-            changes["replacement"] = None
-    if state is not order.state:
-        ended = state.is_terminal
-        changes["ended_at"] = event.at if ended else None
-        changes["reason"] = _reason(order, state, event) if ended else None
-        changes["origin"] = (event.origin or ("broker" if from_broker else "local")) if ended else None
-        if ended:
-            changes["replacement"] = None
+            replacement = None
+    changes: dict[str, Any] = {}
+    if cancel_requested_at != order.cancel_requested_at:
+        changes["cancel_requested_at"] = cancel_requested_at
+    if replacement != order.replacement:
+        changes["replacement"] = replacement
     return changes
 
 
@@ -349,6 +408,8 @@ def _reason(order: Order, state: State, event: OrderEvent) -> str | None:
 def _chain(order: Order, event: OrderEvent) -> tuple[str, ...]:
     """The broker's ids of this order, the present one last."""
     chain = order.broker_ids
+    if chain and event.broker_order_id == chain[-1] and event.replaces is None and event.replaced_by is None:
+        return chain
     for broker_id in (event.replaces, event.broker_order_id, event.replaced_by):
         if broker_id is not None and broker_id not in chain:
             chain = (*chain, broker_id)
@@ -361,12 +422,11 @@ def _chain(order: Order, event: OrderEvent) -> tuple[str, ...]:
 
 def _terms(order: Order, event: OrderEvent, chain: tuple[str, ...]) -> OrderRequest:
     """The order's terms after the news: a replacement counts once the broker says that it was made."""
-    if event.kind is EventKind.REPLACED and order.replacement is not None:
+    if order.replacement is not None and event.kind is EventKind.REPLACED:
         return order.replacement
-    told_by_broker = event.source in (Source.STREAM, Source.LOOKUP, Source.LISTING)
-    if event.request is None or not told_by_broker or len(chain) < 2 or event.broker_order_id != chain[-1]:
+    if len(chain) < 2 or event.request is None or event.broker_order_id != chain[-1]:
         return order.request
-    if event.kind is EventKind.REPLACE_REFUSED:
+    if event.source not in _TELL_TERMS or event.kind is EventKind.REPLACE_REFUSED:
         return order.request
     return merge_terms(
         order.request,
@@ -404,8 +464,9 @@ def _finding(before: Order, after: Order, booked: Execution | None) -> str | Non
         return None
     if booked.busts is not None:
         return f"order {after.local_id}: execution {booked.busts} was taken back by the broker ({booked.qty} @ {booked.price})"
-    if before.state in (State.REJECTED, State.FAILED) and after.state is not State.CANCELED:
+    if (before.state is REJECTED or before.state is FAILED) and after.state is not CANCELED:
         return f"order {after.local_id} was {before.state} and has been filled with {booked.qty} @ {booked.price}"
-    if after.qty is not None and after.filled_qty > after.qty:
-        return f"order {after.local_id} is filled with {after.filled_qty}, more than its {after.qty}"
+    qty = after.request.qty
+    if qty is not None and after.filled_qty > qty:
+        return f"order {after.local_id} is filled with {after.filled_qty}, more than its {qty}"
     return None

@@ -90,10 +90,9 @@ class OrderBook:
 
     def name(self, client_order_id: str, local_id: str) -> None:
         """Let news under an id of ours find the order: its own, or a replacement's."""
-        if self._by_client_id.setdefault(client_order_id, local_id) == local_id:
-            names = self._client_ids.setdefault(local_id, [])
-            if client_order_id not in names:
-                names.append(client_order_id)
+        if client_order_id not in self._by_client_id:
+            self._by_client_id[client_order_id] = local_id
+            self._client_ids.setdefault(local_id, []).append(client_order_id)
 
     def names(self, local_id: str) -> tuple[str, ...]:
         """Every id of ours under which the broker may hold the order, the first one first."""
@@ -248,7 +247,10 @@ class OrderBook:
                 await self.receive(held)
 
     def _lock(self, local_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(local_id, asyncio.Lock())
+        lock = self._locks.get(local_id)
+        if lock is None:
+            lock = self._locks[local_id] = asyncio.Lock()
+        return lock
 
 
 def _terms_first(events: Iterable[OrderEvent]) -> list[OrderEvent]:

@@ -26,6 +26,7 @@ LAYERS = (
     "requests",
     "option_orders",
     "order_terms",
+    "append_only",
     "orders",
     "timeframe",
     "ticks",

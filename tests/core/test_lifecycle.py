@@ -229,6 +229,18 @@ def test_fill_that_crosses_a_cancel():
     assert State.FILLED is follow([fill("e2", 7, 99, 2.5)], canceled).state
 
 
+def test_a_fill_without_an_id_counts_once():
+    """Where the broker gives no execution id, the fill itself tells it from others; its repetition is none of them."""
+    event = attrs.evolve(fill("", 4, 99, 2), execution_id=None)
+    once = follow([event], follow(way_to(State.ACCEPTED)))
+
+    again = apply(once, event)
+
+    assert Decimal(4) == once.filled_qty == again.order.filled_qty
+    assert again.repeated
+    assert Decimal(8) == follow([attrs.evolve(event, at=at(3))], once).filled_qty
+
+
 def test_a_status_never_goes_back():
     """Accepted after a partial fill is old news."""
     step = apply(follow(way_to(State.PARTIAL_FILL)), news(EventKind.ACCEPTED, 1.5, status=State.ACCEPTED, raw_status="accepted"))
@@ -464,6 +476,108 @@ def test_nothing_rebuilds_no_order():
         replay([])
 
 
+@pytest.mark.parametrize("quantity", [4, 10])
+def test_an_order_that_comes_back_to_life_forgets_its_end(quantity: int):
+    """A fill later than the rejection proves it wrong: a working order has no end, a filled one has the fill's."""
+    rejected = follow([news(EventKind.REJECTED, 2, status=State.REJECTED, reason="halted")], follow(submitted()))
+    assert (at(2), "halted", "broker") == (rejected.ended_at, rejected.reason, rejected.origin)
+
+    order = follow([fill("e1", quantity, 99, 5)], rejected)
+
+    ended = order.is_terminal
+    assert (order.ended_at, order.reason, order.origin) == (at(5) if ended else None, None, "broker" if ended else None)
+
+
+def test_terms_and_averages_alone_are_a_change():
+    """What the broker says of terms and prices is written and told, though the state and the total stay."""
+    replaced = follow([REPLACED], replacing())
+    listed = snapshot(State.PARTIAL_FILL, 5, Source.LISTING, request=attrs.evolve(REQUEST, qty=20))
+    step = apply(replaced, attrs.evolve(listed, broker_order_id="b2"))
+    assert (True, Decimal(20)) == (step.changed, step.order.qty)
+
+    unpriced = follow([snapshot(State.PARTIAL_FILL, 5, filled_qty=Decimal(4))], follow(way_to(State.ACCEPTED)))
+    assert unpriced.filled_avg_price is None
+    step = apply(unpriced, snapshot(State.PARTIAL_FILL, 6, filled_qty=Decimal(4), filled_avg_price=Decimal(99)))
+    assert (True, None, Decimal(99)) == (step.changed, step.booked, step.order.filled_avg_price)
+
+
+def test_the_broker_s_word_is_the_newest_of_the_present_id():
+    """Neither an older snapshot nor news of a replaced id brings an old word back, and the time of the last change never goes back."""
+    order = follow([attrs.evolve(REPLACED, raw_status="new", broker_order_id="b2", replaced_by=None, replaces="b1")], replacing())
+    assert ("new", at(4)) == (order.raw_status, order.updated_at)
+
+    stale = apply(order, attrs.evolve(snapshot(None, 3, raw_status="accepted"), broker_order_id="b2"))
+    other = apply(order, fill("e2", 1, 99, 3, raw_status="partially_filled"))
+
+    assert ("new", "new") == (stale.order.raw_status, other.order.raw_status)
+    assert (True, at(4)) == (other.changed, other.order.updated_at)
+
+
+def test_a_cancel_asked_for_twice_was_asked_for_once():
+    """The first time counts; the second request changes nothing, nor does a second doubt, and neither takes a doubt away."""
+    asking, doubting = news(EventKind.CANCEL_REQUESTED, 5, Source.LOCAL), news(EventKind.IN_DOUBT, 1, Source.LOCAL)
+    doubtful = follow([doubting, asking], follow(submitted()))
+
+    again = apply(doubtful, attrs.evolve(asking, at=at(6)))
+
+    assert not apply(doubtful, attrs.evolve(doubting, at=at(7))).changed
+    assert (True, at(5)) == (doubtful.in_doubt, doubtful.cancel_requested_at)
+    assert (False, at(5)) == (again.changed, again.order.cancel_requested_at)
+
+
+def test_an_answer_does_not_restate_the_terms():
+    """The terms of a replaced order come from the broker's stream and listings, not from an answer that crosses them."""
+    replaced = follow([REPLACED], replacing())
+    answer = snapshot(State.PARTIAL_FILL, 5, Source.ANSWER, request=attrs.evolve(REQUEST, qty=20))
+
+    assert Decimal(12) == apply(replaced, attrs.evolve(answer, broker_order_id="b2")).order.qty
+
+
+def test_an_end_ends_a_requested_replace():
+    """A canceled order waits for no replacement."""
+    canceled = follow([news(EventKind.CANCELED, 5, status=State.CANCELED)], replacing())
+
+    assert (State.CANCELED, None) == (canceled.state, canceled.replacement)
+
+
+def test_news_that_says_nothing_new_leaves_the_very_order():
+    """Nothing to write and nothing to tell."""
+    order = follow(way_to(State.ACCEPTED))
+
+    step = apply(order, snapshot(State.ACCEPTED, 1))
+
+    assert step.order is order
+    assert not step.changed
+
+
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=12))
+@settings(deadline=None)
+def test_an_order_stays_what_it_was(parents: list[int]):
+    """Whatever is made from an order afterwards, by one way or several, it still knows its own news and no other."""
+    made = [(follow(way_to(State.ACCEPTED)), list[OrderEvent]())]
+    for number, parent in enumerate(parents):
+        order, events = made[parent % len(made)]
+        event = fill(f"e{number}", 1, 99 + number, 3 + number, filled_qty=order.filled_qty + 1)
+        made.append((apply(order, event).order, [*events, event]))
+
+    for order, events in made:
+        assert order == follow(events, follow(way_to(State.ACCEPTED)))
+        assert list(order.ledger.executions) == [event.execution_id for event in events]
+        assert not any(apply(order, event).changed for event in events)
+
+
+def test_an_order_of_thousands_of_fills():
+    """Every fill counts once, and each order on the way is the value it was."""
+    order, _ = create("L1", LimitOrder("AAPL", Side.BUY, qty=3000, limit_price="100"), START)
+    orders = [follow(submitted(), order)]
+    for number in range(3000):
+        orders.append(apply(orders[-1], fill(f"e{number}", 1, 99 + number % 2, 1 + number)).order)
+
+    assert (State.FILLED, Decimal(3000), Decimal("99.5")) == outcome(orders[-1])
+    assert [Decimal(number) for number in range(3001)] == [order.filled_qty for order in orders]
+    assert [0, 1000, 3000] == [len(orders[number].ledger.executions) for number in (0, 1000, 3000)]
+
+
 def test_unknown_words_keep_the_state():
     """A status without a floor leaves the state alone and keeps the broker's word."""
     step = apply(follow(way_to(State.ACCEPTED)), news(EventKind.STATUS, 5, raw_status="calculated"))
@@ -599,6 +713,17 @@ def test_busts_converge():
     assert (State.FILLED, Decimal(6), Decimal(101)) == truth
 
     assert {truth} == {outcome(follow(order, follow(submitted()))) for order in itertools.permutations(events)}
+
+
+def test_a_total_after_a_bust_counts_what_is_left():
+    """The broker's total no longer holds the fill that was taken back; what it holds beyond ours is a fill we missed."""
+    busted = follow([news(EventKind.BUST, 30, busts="e1")], follow(way_to(State.PARTIAL_FILL)))
+
+    step = apply(busted, snapshot(State.PARTIAL_FILL, 40, filled_qty=Decimal(2), filled_avg_price=Decimal(98)))
+
+    assert Decimal(2) == step.order.filled_qty
+    assert step.booked is not None
+    assert Decimal(2) == step.booked.qty
 
 
 def test_a_snapshot_after_a_bust_does_not_bring_the_fill_back():

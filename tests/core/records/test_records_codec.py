@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broker_core.append_only import AppendOnlyMap
 from broker_core.orders import EventKind, Execution, Ledger, Order, OrderChange, OrderEvent, Source, State
 from broker_core.records import DatabaseJournal, locate, models_for
 from broker_core.records.codec import COLUMNS, decode, encode
@@ -145,7 +146,7 @@ orders = st.builds(
     **dict.fromkeys(["cancel_requested_at", "ended_at", "as_of"], st.none() | moments),
     replacement=st.none() | requests,
     **dict.fromkeys(["raw_status", "reason", "origin", "parent_id"], st.none() | words),
-    ledger=st.just(Ledger(claimed_qty=Decimal(1), seen=frozenset({"key"}))),
+    ledger=st.just(Ledger(AppendOnlyMap().plus("key", None), claimed_qty=Decimal(1))),
 )
 
 

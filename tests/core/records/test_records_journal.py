@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 import broker_core
+from broker_core.append_only import AppendOnlyMap
 from broker_core.clock import StillClock
 from broker_core.errors import StorageError
 from broker_core.families import Journal
@@ -144,7 +145,7 @@ async def test_the_order_that_comes_back(open_journal: OpenJournal, make_change)
         in_doubt=True, cancel_requested_at=NOON, reason="lost", origin="broker", parent_id="PARENT", raw_status="pending_cancel"
     )
     journal = open_journal()
-    await journal.append([attrs.evolve(change, order=attrs.evolve(change.order, ledger=Ledger(seen=frozenset({"key"}))))])
+    await journal.append([attrs.evolve(change, order=attrs.evolve(change.order, ledger=Ledger(AppendOnlyMap().plus("key", None))))])
 
     assert await journal.history("ORDER1") == [change]
 
