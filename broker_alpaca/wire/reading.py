@@ -182,21 +182,33 @@ def one(kind: type[T], where: str) -> Callable[[bytes, Drift], T]:
 
 def many(kind: type[T], where: str, member: str | None = None) -> Callable[[bytes, Drift], Page[T]]:
     """A reader of a list of records: a bare array, or the member of an object that also carries ``next_page_token``."""
+    shape = tuple[kind, ...] if member is None else _enclosed(cast("Any", kind), member)  # type: ignore[valid-type]  # made at run time
+    decoder = _decoder(cast("Any", shape))
 
     def read(body: bytes, drift: Drift) -> Page[T]:
+        try:
+            found = decoder.decode(body)
+        except (msgspec.ValidationError, ValueError, OverflowError, RecursionError):
+            return mend(parse(body, where), drift)
+        records, token = (found, None) if member is None else (found.records or (), found.next_page_token or None)
+        return Page(tuple(_noted(kind, record, where, drift) for record in records), next_token=token)
+
+    def mend(whole: Any, drift: Drift) -> Page[T]:
         if member is None:
-            try:
-                records = _decoder(tuple[kind, ...]).decode(body)  # type: ignore[valid-type]  # a type made at run time
-            except (msgspec.ValidationError, ValueError, OverflowError, RecursionError):
-                return _mended(kind, parse(body, where), None, where, drift)
-            return Page(tuple(_noted(kind, record, where, drift) for record in records))
-        whole = parse(body, where)
+            return _mended(kind, whole, None, where, drift)
         if not isinstance(whole, dict):
-            raise WireError(f"alpaca: {where}: the answer is no object: {body[:80]!r}")
+            raise WireError(f"alpaca: {where}: the answer is no object: {str(whole)[:80]}")
         token = whole.get("next_page_token")
         return _mended(kind, whole.get(member), str(token) if token else None, where, drift)
 
     return read
+
+
+@cache
+def _enclosed(kind: Any, member: str) -> Any:
+    """The type of an object with a list of records under this name and a token."""
+    fields = [("records", tuple[kind, ...] | None, None), ("next_page_token", str | None, None)]
+    return msgspec.defstruct("Enclosed", fields, rename={"records": member})
 
 
 def _mended(kind: Any, raw: Any, token: str | None, where: str, drift: Drift) -> Page[Any]:

@@ -118,7 +118,7 @@ def test_first_page_asks_for_the_newest():
 
 
 def test_filters_are_said_as_the_wire_wants_them():
-    """Types are a list with commas, moments are RFC 3339, days are days; the type of one kind stands in the path."""
+    """Types are a list with commas, moments are RFC 3339, a day is its midnight; the type of one kind stands in the path."""
     some = activities.page(
         types=["DIV", "FEE"],
         order_id="1111",
@@ -132,13 +132,13 @@ def test_filters_are_said_as_the_wire_wants_them():
         "activity_types": "DIV,FEE",
         "order_id": "1111",
         "after": "2026-03-02T15:00:00Z",
-        "until": "2026-03-04",
+        "until": "2026-03-04T00:00:00Z",
         "direction": "asc",
         "page_size": "7",
         "page_token": "a::b",
     }
     fills = activities.page("FILL", day=date(2026, 3, 2))
-    assert (fills.path, fills.query["date"]) == ("/v2/account/activities/FILL", "2026-03-02")
+    assert (fills.path, fills.query["date"]) == ("/v2/account/activities/FILL", "2026-03-02T00:00:00Z")
     assert activities.page(category=Category.TRADE).query["category"] == "trade_activity"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pytest
 from broker_alpaca.wire import option_contracts
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.option_contracts import ContractType, Status, Style
+from broker_core.errors import WireError
 
 Payload = Callable[[str], bytes]
 
@@ -36,6 +38,42 @@ def test_page_has_contracts_and_a_token(payload: Payload):
     assert (contract.type, contract.style, contract.close_price) == ("call", "american", None)
     assert page.next_token is None
     assert option_contracts.page().read(b'{"option_contracts":[],"next_page_token":"MTAw"}', Drift()).next_token == "MTAw"
+
+
+CONTRACT = {"id": "1", "symbol": "S", "underlying_symbol": "U", "expiration_date": "2026-06-19", "strike_price": "1.5"}
+
+
+def test_unreadable_contract_leaves_its_neighbours_and_the_token():
+    """A contract without a strike is counted and left out; paging goes on."""
+    drift = Drift()
+    body = {"option_contracts": [CONTRACT, CONTRACT | {"strike_price": "near"}, CONTRACT | {"id": "3"}], "next_page_token": "MTAw"}
+    page = option_contracts.page().read(json.dumps(body).encode(), drift)
+
+    assert [contract.id for contract in page] == ["1", "3"]
+    assert (page.unreadable, page.next_token) == (1, "MTAw")
+    assert len(drift.counts) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "token"),
+    [
+        ({}, None),
+        ({"option_contracts": None, "next_page_token": ""}, None),
+        ({"next_page_token": 7}, "7"),
+    ],
+)
+def test_page_without_contracts_is_empty(body: dict[str, object], token: str | None):
+    """A list that is null or missing is an empty page; a token that is no text still leads on."""
+    page = option_contracts.page().read(json.dumps(body).encode(), Drift())
+
+    assert (len(page), page.next_token) == (0, token)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b'{"option_contracts":{}}', b"<html>", b""])
+def test_answer_that_is_no_page_is_not_understood(body: bytes):
+    """Another shape, or no JSON at all, is an error and not an empty page."""
+    with pytest.raises(WireError, match="option contracts"):
+        option_contracts.page().read(body, Drift())
 
 
 def test_deliverables_are_part_of_a_contract():
