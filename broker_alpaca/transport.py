@@ -55,7 +55,7 @@ class HttpTransport:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE),
-                headers={**self._settings.headers, "Accept": "application/json", "User-Agent": "broker-core"},
+                headers={**self._settings.headers, "User-Agent": "broker-core"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.deadline * _CONNECT_SHARE),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )

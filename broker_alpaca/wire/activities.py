@@ -17,6 +17,7 @@ import attrs
 from broker_alpaca.wire import reading
 from broker_alpaca.wire.call import Call, members, segment
 from broker_alpaca.wire.drift import Drift
+from broker_alpaca.wire.moments import midnight
 from broker_alpaca.wire.reading import Moment, Page, Record, word
 from broker_core.errors import WireError
 
@@ -108,7 +109,7 @@ def page(
 ) -> Call[Page[Activity]]:
     """One page: of one type, of several ``types``, or of a ``category``; ``after`` and ``until`` are not included.
 
-    Raises ValueError where two filters contradict each other, or for a page of no allowed size.
+    A date is its midnight in UTC. Raises ValueError where two filters contradict each other, or for a page of no allowed size.
     """
     if sum(given is not None for given in (activity_type, types, category)) > 1:
         raise ValueError("activities: give one of activity_type, types and category")
@@ -121,9 +122,9 @@ def page(
             activity_types=types,
             category=category,
             order_id=order_id,
-            date=day,
-            after=after,
-            until=until,
+            date=day and midnight(day),
+            after=after and midnight(after),
+            until=until and midnight(until),
             direction=direction,
             page_size=page_size,
             page_token=page_token,

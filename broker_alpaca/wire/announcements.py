@@ -23,10 +23,10 @@ LONGEST_RANGE = 90
 class Kind(StrEnum):
     """What is announced."""
 
-    DIVIDEND = "dividend"
-    MERGER = "merger"
-    SPINOFF = "spinoff"
-    SPLIT = "split"
+    DIVIDEND = "Dividend"
+    MERGER = "Merger"
+    SPINOFF = "Spinoff"
+    SPLIT = "Split"
 
 
 class DateType(StrEnum):
@@ -44,7 +44,7 @@ class Announcement(Record):
 
     id: str | None = None
     ca_type: str | None = None
-    """A word of ``Kind``; newer answers begin it with a capital."""
+    """A word of ``Kind``; older answers write it small."""
     ca_sub_type: str | None = None
     corporate_action_id: str | None = None
     corporate_actions_id: str | None = None

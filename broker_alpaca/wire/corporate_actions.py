@@ -16,6 +16,7 @@ from broker_alpaca.wire import reading
 from broker_alpaca.wire.call import Call
 from broker_alpaca.wire.data_host import Sort, get
 from broker_alpaca.wire.drift import Drift
+from broker_alpaca.wire.moments import day_text
 from broker_alpaca.wire.reading import Page, Record, word
 from broker_core.errors import WireError
 
@@ -141,8 +142,9 @@ def page(
         largest=LARGEST_PAGE,
         cusips=cusips,
         types=types,
-        start=start,
-        end=end,
+        # Here days are meant, and Alpaca wants them as such.
+        start=start and day_text(start),
+        end=end and day_text(end),
         ids=ids,
         region=region,
         data_quality=data_quality,

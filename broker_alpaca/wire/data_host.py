@@ -1,7 +1,8 @@
 """What requests to the data host have in common: from when to when, in which order, how much on a page.
 
-``start`` and ``end`` are both included, aware moments or dates; without them a history begins today and ends now, or 15 minutes ago where
-the plan has no real-time data. ``limit`` counts rows on a page over all symbols. Pages go symbol by symbol, each by time.
+``start`` and ``end`` are both included, aware moments or dates, which mean their midnight in New York. Without them a history begins
+today and ends now, or 15 minutes ago where the plan has no real-time data. ``limit`` counts rows on a page over all symbols. Pages go
+symbol by symbol, each by time.
 Source: https://docs.alpaca.markets/reference/stockbars.
 """
 
@@ -14,6 +15,8 @@ from typing import TypedDict, TypeVar
 
 from broker_alpaca.wire.call import Call, Host, Plain, members
 from broker_alpaca.wire.drift import Drift
+from broker_alpaca.wire.moments import midnight
+from broker_core.timeframe import exchange_zone
 
 T = TypeVar("T")
 
@@ -73,4 +76,8 @@ def get(
     limit = given.get("limit")
     if isinstance(limit, int) and not 1 <= limit <= largest:
         raise ValueError(f"limit: {limit} is not from 1 to {largest}")
+    for name in ("start", "end"):
+        # Said as a moment, because what Alpaca takes a bare date for depends on the endpoint.
+        if isinstance(day := given.get(name), date):
+            given[name] = midnight(day, exchange_zone())
     return Call(method="GET", host=Host.DATA, path=path, query=members(symbols=symbols, **given), read=read)

@@ -5,8 +5,9 @@ Source: https://docs.alpaca.markets/reference (every ``date-time``); trailing ze
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from broker_core.clock import from_ns, to_ns
 
@@ -54,6 +55,11 @@ def ns_to_text(ns: int) -> str:
     seconds, rest = divmod(ns, _SECOND)
     text = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else f"{text}Z"
+
+
+def midnight(day: date, zone: ZoneInfo | timezone = UTC) -> datetime:
+    """The moment at which a day begins somewhere; a moment is itself."""
+    return day if isinstance(day, datetime) else datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
 def day_text(day: date) -> str:

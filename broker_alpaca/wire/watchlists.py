@@ -67,8 +67,8 @@ def create(name: str, symbols: Iterable[str] = ()) -> Call[AlpacaWatchlist]:
     return Call(method="POST", path="/v2/watchlists", body={"name": _checked(name), "symbols": list(symbols)}, read=_one)
 
 
-def update(watchlist_id: str, *, name: str | None = None, symbols: Iterable[str] | None = None) -> Call[AlpacaWatchlist]:
-    """Give a watchlist another name, or replace all its assets, or both."""
+def update(watchlist_id: str, name: str, symbols: Iterable[str] | None = None) -> Call[AlpacaWatchlist]:
+    """Give a watchlist this name, which may be the one it has, and with ``symbols`` these assets in the place of all it had."""
     return Call(method="PUT", path=_path(watchlist_id), body=_changes(name, symbols), read=_one)
 
 
@@ -93,8 +93,9 @@ def get_by_name(name: str) -> Call[AlpacaWatchlist]:
 
 
 def update_by_name(name: str, *, new_name: str | None = None, symbols: Iterable[str] | None = None) -> Call[AlpacaWatchlist]:
-    """Give the watchlist of this name another one, or replace all its assets, or both."""
-    return Call(method="PUT", path=_BY_NAME, query={"name": _checked(name)}, body=_changes(new_name, symbols), read=_one)
+    """Give the watchlist of this name another one, and with ``symbols`` these assets in the place of all it had."""
+    body = _changes(name if new_name is None else new_name, symbols)
+    return Call(method="PUT", path=_BY_NAME, query={"name": _checked(name)}, body=body, read=_one)
 
 
 def add_by_name(name: str, symbol: str) -> Call[AlpacaWatchlist]:
@@ -117,8 +118,7 @@ def _checked(name: str) -> str:
     return name
 
 
-def _changes(name: str | None, symbols: Iterable[str] | None) -> dict[str, Any]:
-    if name is None and symbols is None:
-        raise ValueError("watchlist: give a new name, new symbols, or both")
-    given = {"name": None if name is None else _checked(name), "symbols": None if symbols is None else list(symbols)}
-    return {member: value for member, value in given.items() if value is not None}
+def _changes(name: str, symbols: Iterable[str] | None) -> dict[str, Any]:
+    """Alpaca wants the name in any case."""
+    changes: dict[str, Any] = {"name": _checked(name)}
+    return changes if symbols is None else changes | {"symbols": list(symbols)}

@@ -32,9 +32,9 @@ def test_filters_are_said_as_the_wire_wants_them():
     every = announcements.list_between(DAY, DAY)
     some = announcements.list_between(DAY, DAY + timedelta(90), kinds=[Kind.SPLIT], symbol="KKR", cusip="G52830109", date_type=DateType.EX)
 
-    assert dict(every.query) == {"ca_types": "dividend,merger,spinoff,split", "since": "2026-03-02", "until": "2026-03-02"}
+    assert dict(every.query) == {"ca_types": "Dividend,Merger,Spinoff,Split", "since": "2026-03-02", "until": "2026-03-02"}
     assert dict(some.query) == {
-        "ca_types": "split",
+        "ca_types": "Split",
         "since": "2026-03-02",
         "until": "2026-05-31",
         "symbol": "KKR",

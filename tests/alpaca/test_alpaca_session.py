@@ -284,9 +284,9 @@ async def test_what_happened_while_the_stream_was_down_is_known_after_it(session
 
 async def test_an_order_placed_elsewhere_is_adopted(session: Session, host: PaperHost):
     """It turns up in the next reading with its terms."""
-    foreign = host._add(
-        {"symbol": "MSFT", "side": "sell", "type": "limit", "limit_price": "310", "qty": "2", "time_in_force": "day"}, "theirs"
-    )
+    terms = {"symbol": "MSFT", "side": "sell", "type": "limit", "limit_price": "310", "qty": "2", "time_in_force": "day"}
+    changes = session.orders.changes()
+    foreign = host._add(terms, "theirs")
     await host.tell("new", foreign)
     adopted = (await anext(changes)).order
 

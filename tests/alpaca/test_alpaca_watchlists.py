@@ -38,7 +38,8 @@ def body(*symbols: str, name: str = "Tech") -> dict[str, Any]:
         (watchlists.create("Tech", ["AAPL"]), "POST", "/v2/watchlists?", {"name": "Tech", "symbols": ["AAPL"]}),
         (watchlists.create("Tech"), "POST", "/v2/watchlists?", {"name": "Tech", "symbols": []}),
         (watchlists.update(ID, name="New"), "PUT", f"/v2/watchlists/{ID}?", {"name": "New"}),
-        (watchlists.update(ID, symbols=()), "PUT", f"/v2/watchlists/{ID}?", {"symbols": []}),
+        (watchlists.update(ID, "New", symbols=()), "PUT", f"/v2/watchlists/{ID}?", {"name": "New", "symbols": []}),
+        (watchlists.update_by_name("A", symbols=["X"]), "PUT", "/v2/watchlists:by_name?name=A", {"name": "A", "symbols": ["X"]}),
         (watchlists.add(ID, "AAPL"), "POST", f"/v2/watchlists/{ID}?", {"symbol": "AAPL"}),
         (watchlists.remove(ID, "BTC/USD"), "DELETE", f"/v2/watchlists/{ID}/BTC%2FUSD?", None),
         (watchlists.delete(ID), "DELETE", f"/v2/watchlists/{ID}?", None),
@@ -66,12 +67,6 @@ def test_name_has_1_to_64_characters(name: str):
             make(name)
     with pytest.raises(ValueError, match="a watchlist's name has 1 to 64"):
         watchlists.update(ID, name=name)
-
-
-def test_update_needs_something_to_change():
-    """An update without a name and without symbols is a mistake."""
-    with pytest.raises(ValueError, match="give a new name, new symbols, or both"):
-        watchlists.update(ID)
 
 
 def test_published_watchlists(payload: Payload):
