@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from broker_alpaca.client import AlpacaClient
+from broker_alpaca.data_feed import data_feeds
 from broker_alpaca.trading_feed import TradingFeed
 from broker_alpaca.transport import Sockets
 from broker_core.families import Feed
@@ -16,4 +17,5 @@ class AlpacaStream:
     def __init__(self, client: AlpacaClient) -> None:
         sockets = Sockets()
         client.close_with(sockets.close)
-        self.feeds: Sequence[Feed] = (TradingFeed(client.settings, sockets, clock=client.clock, drift=client.wire_drift),)
+        trading = TradingFeed(client.settings, sockets, clock=client.clock, drift=client.wire_drift)
+        self.feeds: Sequence[Feed] = (trading, *data_feeds(client.settings, sockets, client.wire_drift))

@@ -219,22 +219,14 @@ def test_a_fill_without_its_own_figures_still_moves_the_order(missing: dict[str,
 
 def test_a_multi_leg_fill_is_news_of_each_leg():
     """The whole has no symbol; each leg is filled by an execution of its own."""
+    leg = {**ORDER, "type": "", "order_class": "mleg", "ratio_qty": "1"}
     legs = [
-        {
-            **ORDER,
-            "id": leg_id,
-            "client_order_id": leg_id,
-            "symbol": symbol,
-            "side": side,
-            "type": "",
-            "order_class": "mleg",
-            "ratio_qty": "1",
-        }
+        {**leg, "id": leg_id, "client_order_id": leg_id, "symbol": symbol, "side": side}
         for leg_id, symbol, side in (("l1", "AAPL241213C00250000", "buy"), ("l2", "AAPL241213C00260000", "sell"))
     ]
-    executions = [
-        {"order_id": leg_id, "execution_id": f"e-{leg_id}", "qty": "1", "price": price} for leg_id, price in (("l1", "2"), ("l2", "1"))
-    ]
+    prices = {"l1": "2", "l2": "1"}
+    executions = [{"order_id": leg_id, "execution_id": f"e-{leg_id}", "qty": "1", "price": price} for leg_id, price in prices.items()]
+    parent = {"symbol": "", "side": "", "asset_class": "", "order_class": "mleg", "status": "filled", "legs": legs}
     whole, *fills = heard(frame("fill", order=parent, legs=executions))
 
     assert whole.request is not None
