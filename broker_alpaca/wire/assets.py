@@ -78,6 +78,12 @@ class _Asset(msgspec.Struct, rename={"asset_class": "class"}):
     price_increment: Decimal | None = None
     cusip: str | None = None
 
+    def __post_init__(self) -> None:
+        # A decimal takes the text NaN, and every comparison with it fails.
+        for increment in (self.min_order_size, self.min_trade_increment, self.price_increment):
+            if increment is not None and not increment.is_finite():
+                raise ValueError(f"{self.symbol}: {increment} is no increment")
+
 
 def _to_asset(row: _Asset, drift: Drift) -> AlpacaAsset:
     drift.word("asset.class", row.asset_class, CLASSES)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any, Generic, TypeAlias, TypeVar, get_args, get_origin
 
@@ -202,7 +203,7 @@ def _value(kind: Any, raw: Any, where: str, drift: Drift) -> Any:
         value = msgspec.convert(raw, kind, strict=False)
     except _UNREADABLE:
         raise Unreadable(f"{where}: {str(raw)[:80]}") from None
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise Unreadable(f"{where}: {value}")
     return value
 
