@@ -15,7 +15,6 @@ from broker_alpaca.wire.call import Call, Lane, members, segment
 from broker_alpaca.wire.orders import BulkResult, OrderRecord
 from broker_alpaca.wire.reading import Page, Record, word
 from broker_alpaca.wire.symbols import normal
-from broker_core.errors import WireError
 from broker_core.models import Position
 
 ASSET_CLASSES = frozenset({"us_equity", "us_option", "crypto", "crypto_perp", "ipo", "treasury", "corporate", "global_equity"})
@@ -131,9 +130,7 @@ def _instruct(symbol_or_contract_id: str, instruction: str) -> Call[None]:
 
 
 def to_position(found: AlpacaPosition) -> Position:
-    """The position in the core's words: signed by its side, under the symbol that orders use. Raises WireError for no quantity."""
-    if not found.qty.is_finite():
-        raise WireError(f"alpaca: position of {found.symbol}: qty {found.qty} is no quantity")
+    """The position in the core's words: signed by its side, under the symbol that orders use."""
     is_short = found.side == "short" or (found.side != "long" and found.qty < 0)
     sign = -1 if is_short else 1
     return Position(

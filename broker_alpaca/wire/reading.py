@@ -11,6 +11,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
@@ -25,6 +26,8 @@ T = TypeVar("T")
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware moment; a record of type ``Record`` holds it in UTC, rounded to microseconds."""
 
+_NO_NUMBERS = (b'NaN"', b'nan"', b'Inf"', b'inf"', b'Infinity"')
+"""How programs write what no amount can be; a word that ends alike only costs time."""
 _MISSING = object()
 
 
@@ -89,9 +92,12 @@ class _Mend:
 
     def _plain(self, kind: Any, raw: Any, where: str) -> Any:
         try:
-            return msgspec.convert(raw, kind, strict=False)
+            value = msgspec.convert(raw, kind, strict=False)
         except (msgspec.ValidationError, ValueError, OverflowError):
             raise Unreadable(f"{where}: {raw!r}") from None
+        if isinstance(value, Decimal) and not value.is_finite():
+            raise Unreadable(f"{where}: {raw!r}")
+        return value
 
     def _each(self, kind: Any, raw: Sequence[Any], where: str) -> list[Any]:
         return [value for item in raw if (value := self._try(kind, item, where)) is not _MISSING]
@@ -162,13 +168,20 @@ def parse(body: bytes, where: str) -> Any:
         raise WireError(f"alpaca: {where}: the answer is no JSON ({error}): {body[:80]!r}") from None
 
 
+def _finite(body: bytes) -> bytes:
+    """The body, unless it holds a number that is none: a decimal takes one, and every comparison with it fails. Raises ValueError."""
+    if any(word in body for word in _NO_NUMBERS):
+        raise ValueError("not a finite number")
+    return body
+
+
 def one(kind: type[T], where: str) -> Callable[[bytes, Drift], T]:
     """A reader of one record. It raises WireError where the record cannot be read."""
     decoder = _decoder(cast("Any", kind))
 
     def read(body: bytes, drift: Drift) -> T:
         try:
-            value = decoder.decode(body)
+            value = decoder.decode(_finite(body))
         except (msgspec.ValidationError, ValueError, OverflowError, RecursionError):
             try:
                 value = _Mend(drift).value(kind, parse(body, where), where)
@@ -187,7 +200,7 @@ def many(kind: type[T], where: str, member: str | None = None) -> Callable[[byte
 
     def read(body: bytes, drift: Drift) -> Page[T]:
         try:
-            found = decoder.decode(body)
+            found = decoder.decode(_finite(body))
         except (msgspec.ValidationError, ValueError, OverflowError, RecursionError):
             return mend(parse(body, where), drift)
         records, token = (found, None) if member is None else (found.records or (), found.next_page_token or None)

@@ -12,7 +12,6 @@ import pytest
 from broker_alpaca.wire import positions
 from broker_alpaca.wire.call import Call, Host, Lane
 from broker_alpaca.wire.drift import Drift
-from broker_core.errors import WireError
 from broker_core.models import Position
 
 Payload = Callable[[str], bytes]
@@ -112,11 +111,15 @@ def test_crypto_position_is_named_as_orders_name_it(given: str, expected: str):
     assert position(symbol=given).symbol == given
 
 
-@pytest.mark.parametrize("qty", ["NaN", "Infinity"])
-def test_quantity_that_is_no_number_is_refused(qty: str):
-    """What cannot be counted is an error that names the holding."""
-    with pytest.raises(WireError, match=f"position of AAPL: qty {qty} is no quantity"):
-        position(qty=qty)
+@pytest.mark.parametrize("word", ["NaN", "nan", "Infinity", "-Infinity", "+Inf", "-inf"])
+def test_amount_that_is_no_number_is_none(word: str):
+    """A decimal would take it, and every comparison with it would fail: as a quantity it costs the record, as a price only itself."""
+    drift = Drift()
+    page = read(positions.list_all(), [HELD | {"qty": word}, HELD | {"current_price": word}, HELD], drift)
+
+    assert [record.current_price for record in page] == [None, Decimal("120.0")]
+    assert page.unreadable == 1
+    assert len(drift.counts) == 2
 
 
 def test_unreadable_position_leaves_its_neighbours():
