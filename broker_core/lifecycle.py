@@ -428,13 +428,17 @@ def _terms(order: Order, event: OrderEvent, chain: tuple[str, ...]) -> OrderRequ
         return order.request
     if event.source not in _TELL_TERMS or event.kind is EventKind.REPLACE_REFUSED:
         return order.request
-    return merge_terms(
-        order.request,
-        qty=event.request.qty,
-        limit_price=event.request.limit_price,
-        stop_price=event.request.stop_price,
-        time_in_force=event.request.time_in_force,
-    )
+    try:
+        return merge_terms(
+            order.request,
+            qty=event.request.qty if order.request.notional is None else None,
+            limit_price=event.request.limit_price,
+            stop_price=event.request.stop_price,
+            time_in_force=event.request.time_in_force,
+        )
+    except ValueError:
+        # What a broker says may make no sense; the order keeps its terms, and the rest of the news counts.
+        return order.request
 
 
 def merge_terms(

@@ -438,6 +438,26 @@ def test_new_terms_told_by_the_broker_are_taken():
     assert (Decimal(20), "mean reversion", ("b1", "b2")) == (order.qty, order.request.strategy, order.broker_ids)
 
 
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (MarketOrder("AAPL", "buy", notional="250"), {"qty": Decimal(2)}),
+        (REQUEST, {"qty": Decimal(0), "limit_price": Decimal(101)}),
+        (REQUEST, {"limit_price": Decimal(-1)}),
+    ],
+)
+def test_terms_that_make_no_sense_are_not_taken_and_the_rest_of_the_news_counts(request_: LimitOrder, told: dict[str, Decimal]):
+    """A broker may say anything: an order by amount has no qty, and nothing has a price below zero."""
+    order, _ = create("L1", request_, START)
+    order = follow([*submitted(), news(EventKind.REPLACED, 1, replaced_by="b2", raw_status="replaced")], order)
+    terms = ForeignOrder("AAPL", "buy", order_type="limit", **told)
+    event = attrs.evolve(snapshot(State.ACCEPTED, 2, request=terms), broker_order_id="b2")
+    moved = apply(order, event).order
+
+    assert moved.request == request_
+    assert (moved.state, moved.broker_order_id) == (State.ACCEPTED, "b2")
+
+
 def test_merging_terms_leaves_out_what_a_type_does_not_have():
     """A market order has no limit price to change; a trailing stop changes its own kind of distance."""
     assert merge_terms(MarketOrder("AAPL", Side.BUY, qty=1), qty=Decimal(2), limit_price=Decimal(5)) == MarketOrder("AAPL", Side.BUY, qty=2)

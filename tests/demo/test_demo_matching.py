@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker_core.order_terms import order_request
 from broker_core.requests import (
     LimitOrder,
     MarketOrder,
@@ -17,7 +18,6 @@ from broker_core.requests import (
     StopOrder,
     TimeInForce,
     TrailingStopOrder,
-    order_request,
 )
 from broker_demo import assets
 from broker_demo.matching import exact, execution_price, fillable, is_triggered, is_whole, stop_price, watermark
