@@ -87,7 +87,8 @@ def test_figures_without_a_price_stay_unknown():
 def test_entry_price_falls_back_to_the_cost():
     """Without an entry price it is the cost of one; a short's cost may be signed. Without both it is zero."""
     assert position(avg_entry_price=None).avg_entry_price == Decimal("100.1")
-    assert position(avg_entry_price=None, side="short", qty="-5", cost_basis="-500.50").avg_entry_price == Decimal("100.1")
+    for qty, cost in (("-5", "-500.50"), ("5", "-500.50"), ("-5", "500.50")):
+        assert position(avg_entry_price=None, side="short", qty=qty, cost_basis=cost).avg_entry_price == Decimal("100.1")
     assert position(avg_entry_price=None, cost_basis=None).avg_entry_price == 0
     assert position(avg_entry_price=None, qty="0").avg_entry_price == 0
 

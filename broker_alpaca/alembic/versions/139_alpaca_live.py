@@ -1,7 +1,7 @@
 """Alpaca's three tables: connections, the order log, position snapshots.
 
-For hosts that keep their schema with Alembic; add ``broker_alpaca:alembic/versions`` to ``version_locations``. The schema is the one that
-``broker db upgrade`` makes, which takes over these tables as they are.
+For hosts that keep their schema with Alembic: add ``broker_alpaca:alembic/versions`` to ``version_locations``, a line each, with
+``path_separator = newline``. The schema is the one that ``broker db upgrade`` makes, which takes over these tables as they are.
 
 Revision ID: 139
 Revises: 138
