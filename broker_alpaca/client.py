@@ -68,6 +68,8 @@ class AlpacaClient:
         self.watchlists = AlpacaWatchlists(self)
         self._transport = transport
         self._random = random
+        # Two at a time would not be done sooner; in turn, the first can ask for its next page while the second is read.
+        self._reading = asyncio.Lock()
         self._limits = {
             Host.TRADING: RateLimit(clock, settings.rate_limit),
             Host.DATA: RateLimit(clock, settings.data_rate_limit),
@@ -149,7 +151,8 @@ class AlpacaClient:
         try:
             if len(answer.body) < _LARGE:
                 return call.read(answer.body, self.wire_drift)
-            return await asyncio.to_thread(call.read, answer.body, self.wire_drift)
+            async with self._reading:
+                return await asyncio.to_thread(call.read, answer.body, self.wire_drift)
         except WireError as error:
             if call.is_read:
                 raise WireError(self._masked(str(error))) from None

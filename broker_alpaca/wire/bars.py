@@ -86,7 +86,7 @@ def _is_sound(row: BarRow, leave_out: Callable[[object], None]) -> bool:
     except (ValueError, OverflowError) as error:
         leave_out(error)
         return False
-    if not -_MOST_TRADES <= row.trade_count <= _MOST_TRADES:
+    if not -_MOST_TRADES - 1 <= row.trade_count <= _MOST_TRADES:
         leave_out(f"n: {row.trade_count}")
         return False
     return True
