@@ -1,4 +1,4 @@
-"""What ``broker doctor --online`` asks the broker: the account, positions, orders, the clock, and whether its words are all known."""
+"""What ``broker doctor --online`` asks the broker: account, positions, orders, clock, streams, and whether all its words are known."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SKEW = 2.0
 """Seconds between this machine's clock and the broker's from which on orders, bars and sign-ins begin to be judged wrongly."""
+_PATIENCE = 5.0
+"""Seconds that the streams have to connect."""
 _ORDINARY = "ACTIVE"
 
 
@@ -27,7 +29,7 @@ async def online_checks(invocation: Invocation) -> list[Check]:
         async with invocation.session() as session:
             connection = session.connection
             about = f"{connection.broker} by {connection.mode}, {connection.environment}, account {connection.account_id}"
-            return [Check("session", OK, about), *await _of_parts(session), await _clock(session), *_drift(session)]
+            return [Check("session", OK, about), *await _of_parts(session), await _clock(session), await _gate(session), *_drift(session)]
     except BrokerError as error:
         return [Check("session", PROBLEM, str(error))]
 
@@ -60,6 +62,12 @@ def _trading(account: Account | None) -> Iterator[Check]:
         yield Check("trading", WARNING, f"trading is blocked, and the account is {account.status}; new orders will be refused")
     elif account is not None and account.status != _ORDINARY:
         yield Check("trading", WARNING, f"the account is {account.status}, not {_ORDINARY}; new orders may be refused")
+
+
+async def _gate(session: Session) -> Check:
+    """Whether the session is ready to trade: it has settled what was left, and hears its orders."""
+    reason = await session.gate.wait("", _PATIENCE)
+    return Check("new orders", OK, "may go out") if reason is None else Check("new orders", WARNING, f"are held back: {reason}")
 
 
 async def _clock(session: Session) -> Check:

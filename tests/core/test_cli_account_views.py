@@ -26,6 +26,7 @@ import attrs
 from broker_core.clock import SystemClock, TimeSortedIds, seeded
 from broker_core.errors import RequestRefused, Unavailable
 from broker_core.hookspecs import hookimpl
+from broker_core.models import Channel
 from broker_core.watchlists import Watchlist
 from broker_demo import config
 from broker_demo.families import DemoClient, DemoMarketData, DemoSync
@@ -75,6 +76,26 @@ class Sync(DemoSync):
         return attrs.evolve(found, status="RESTRICTED", trading_blocked=True) if "LISTER_BLOCKED" in os.environ else found
 
 
+class MuteFeed:
+    """A feed of order news that never gets a connection."""
+
+    name, channels = "mute", frozenset({Channel.ORDERS})
+
+    def want(self, wish):
+        return None
+
+    async def connect(self):
+        raise Unavailable("lister: no line")
+        yield
+
+    async def probe(self):
+        return False
+
+
+class Stream:
+    feeds = (MuteFeed(),)
+
+
 class MarketData(DemoMarketData):
     async def clock(self):
         found = await super().clock()
@@ -89,6 +110,11 @@ def broker_client(environ):
 @hookimpl(tryfirst=True)
 def broker_sync(client):
     return Sync(client) if isinstance(client, Broker) else None
+
+
+@hookimpl(tryfirst=True)
+def broker_stream(client):
+    return Stream() if isinstance(client, Broker) and "LISTER_MUTE" in os.environ else None
 
 
 @hookimpl(tryfirst=True)
@@ -259,11 +285,12 @@ def test_doctor_asks_the_broker_when_told_to(run: Run):
     done = run("doctor", "--online")
 
     assert done.code == Exit.DONE
-    found = {name: done.details[name] for name in ("account", "positions", "orders", "words")}
+    found = {name: done.details[name] for name in ("account", "positions", "orders", "new orders", "words")}
     assert found == {
         "account": ("ok", "ACTIVE, equity 100,000 USD, buying power 100,000"),
         "positions": ("ok", "0 held"),
         "orders": ("ok", "0 open"),
+        "new orders": ("ok", "may go out"),
         "words": ("ok", "everything the broker said is known"),
     }
     assert done.details["session"][1].startswith("lister by demo, demo, account DEMO-")
@@ -293,6 +320,18 @@ def test_doctor_tells_what_is_wrong_with_the_account(
     assert done.details[name][0] == state
     assert words in done.details[name][1]
     assert done.details["orders"] == ("ok", "0 open")
+
+
+def test_doctor_says_why_orders_are_held_back(run: Run, monkeypatch: pytest.MonkeyPatch):
+    """Where the session does not become ready to trade in time, the reason is a warning."""
+    monkeypatch.setattr("broker_core.cli.online_checks._PATIENCE", 0.05)
+    monkeypatch.setenv("LISTER_MUTE", "1")
+    done = run("doctor", "--online")
+
+    state, detail = done.details["new orders"]
+    assert (done.code, state) == (Exit.DONE, "warning")
+    assert detail.startswith("are held back: ")
+    assert "(waited 0.05 s)" in detail
 
 
 def test_doctor_says_why_no_session_opens(run: Run, monkeypatch: pytest.MonkeyPatch):
