@@ -93,9 +93,9 @@ class _Mend:
     def _plain(self, kind: Any, raw: Any, where: str) -> Any:
         try:
             value = msgspec.convert(raw, kind, strict=False)
-        except (msgspec.ValidationError, ValueError, OverflowError):
+        except (msgspec.DecodeError, ValueError, OverflowError):
             raise Unreadable(f"{where}: {raw!r}") from None
-        if isinstance(value, Decimal) and not value.is_finite():
+        if isinstance(value, Decimal) and not value.isfinite():
             raise Unreadable(f"{where}: {raw!r}")
         return value
 
@@ -168,7 +168,7 @@ def parse(body: bytes, where: str) -> Any:
         raise WireError(f"alpaca: {where}: the answer is no JSON ({error}): {body[:80]!r}") from None
 
 
-def _finite(body: bytes) -> bytes:
+def finite(body: bytes) -> bytes:
     """The body, unless it holds a number that is none: a decimal takes one, and every comparison with it fails. Raises ValueError."""
     if any(word in body for word in _NO_NUMBERS):
         raise ValueError("not a finite number")
@@ -181,8 +181,8 @@ def one(kind: type[T], where: str) -> Callable[[bytes, Drift], T]:
 
     def read(body: bytes, drift: Drift) -> T:
         try:
-            value = decoder.decode(_finite(body))
-        except (msgspec.ValidationError, ValueError, OverflowError, RecursionError):
+            value = decoder.decode(finite(body))
+        except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             try:
                 value = _Mend(drift).value(kind, parse(body, where), where)
             except Unreadable as error:
@@ -200,8 +200,8 @@ def many(kind: type[T], where: str, member: str | None = None) -> Callable[[byte
 
     def read(body: bytes, drift: Drift) -> Page[T]:
         try:
-            found = decoder.decode(_finite(body))
-        except (msgspec.ValidationError, ValueError, OverflowError, RecursionError):
+            found = decoder.decode(finite(body))
+        except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             return mend(parse(body, where), drift)
         records, token = (found, None) if member is None else (found.records or (), found.next_page_token or None)
         return Page(tuple(_noted(kind, record, where, drift) for record in records), next_token=token)

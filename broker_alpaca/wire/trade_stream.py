@@ -99,8 +99,8 @@ class TradeConversation:
         Raises AuthError when the sign-in is refused, Unavailable when the server says that it is in trouble.
         """
         try:
-            update = _read_update.decode(frame)
-        except (msgspec.DecodeError, ValueError, OverflowError):
+            update = _read_update.decode(reading.finite(frame.encode() if isinstance(frame, str) else frame))
+        except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             return self._hear_other(frame, now)
         if update.stream != UPDATES:
             return self._hear_other(frame, now)
@@ -110,7 +110,7 @@ class TradeConversation:
         """Everything but a flawless update: control messages, and updates in which something is not as expected."""
         try:
             message = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._drift.count("trade stream, a frame that is no JSON", frame[:40])
             return None, ()
         stream = message.get("stream") if isinstance(message, dict) else None
