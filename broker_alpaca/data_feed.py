@@ -100,8 +100,9 @@ class DataFeed:
             try:
                 while True:
                     items = conversation.receive(await socket.receive())
-                    await self._send(socket, conversation)
-                    if conversation.is_signed_in:
+                    if conversation.has_to_speak:
+                        await self._send(socket, conversation)
+                    if self._turned_away and conversation.is_signed_in:
                         self._turned_away = 0
                     yield items
             except RateLimited:

@@ -67,8 +67,13 @@ class CallbackTask(Generic[T]):
             self._inbox.put(item)
             return
         self._inbox.delivered += 1
-        answer = self._call(item)
-        if answer is not None:
+        # As in `_call`, without the price of another call for every item of the stream.
+        try:
+            answer = self._callback(item)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # `failed` logs it, with the consumer's name
+            self._failed(item, error)
+            return
+        if answer is not None and inspect.isawaitable(answer):
             self._begin(item, answer)
 
     def _call_soon(self) -> None:

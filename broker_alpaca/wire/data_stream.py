@@ -105,6 +105,11 @@ class DataConversation:
         return self._stage is _Stage.OPEN
 
     @property
+    def has_to_speak(self) -> bool:
+        """Whether ``outgoing`` has something to be sent."""
+        return bool(self._outgoing)
+
+    @property
     def refused(self) -> Mapping[Pair, str]:
         """What is wanted and was refused, with the broker's reason."""
         return dict(self._refused)

@@ -192,6 +192,17 @@ async def test_a_probe_is_a_ping(feeds: Feeds, host: StreamHost):
         with pytest.raises(Unavailable, match="closed with code 1000"):
             await reading
         assert not await feed.probe()
+        assert feed.want(Wish({Channel.QUOTES: frozenset("B")})) is None
+
+
+async def test_a_probe_of_a_broken_connection_says_no(feeds: Feeds, host: StreamHost):
+    """A ping that cannot be sent is an answer too."""
+    feed = feeds()["stocks"]
+    async with connected(feed):
+        assert feed._socket is not None
+        feed._socket._socket._writer.transport.abort()
+
+        assert not await feed.probe()
 
 
 async def test_what_is_no_frame_ends_the_connection(feeds: Feeds, host: StreamHost):

@@ -350,6 +350,17 @@ def test_what_is_withdrawn_may_be_asked_for_again(open_desk: Desk):
     assert open_desk.said() == [{"action": "subscribe", "quotes": ["A"]}]
 
 
+def test_a_refusal_of_what_nobody_wants_any_more_is_forgotten(open_desk: Desk, caplog: pytest.LogCaptureFixture):
+    """What was withdrawn before its refusal came is neither named nor kept."""
+    open_desk.want(quotes="A")
+    open_desk.said()
+    open_desk.want()
+    open_desk.hear(error(400))
+
+    assert open_desk.talk.refused == {}
+    assert caplog.records == []
+
+
 def test_what_is_taken_but_not_listed_is_not_asked_for_for_ever(open_desk: Desk, caplog: pytest.LogCaptureFixture):
     """An acknowledgement without what was asked for ends the asking."""
     open_desk.want(quotes="a")

@@ -217,22 +217,23 @@ def test_values_are_whole(codec: Any, frames: Frames):
     assert type(trade.size) is float
 
 
-def test_equal_symbols_and_conditions_are_one_object(codec: Any, frames: Frames):
-    """Held quotes share their symbol and their conditions, across frames."""
-    (first,), (second,) = (frames.decode(codec([STOCK_QUOTE]))[0] for _ in range(2))
+def test_equal_symbols_are_one_object(codec: Any, frames: Frames):
+    """Held values share the text of their symbol, across frames."""
+    (first,), (second,), (third,) = (frames.decode(codec([record]))[0] for record in (STOCK_QUOTE, STOCK_TRADE, RECORDS["bar"][0]))
 
     assert first.symbol is second.symbol
-    assert first.conditions is second.conditions
+    assert third.symbol == "SPY"
+    assert frames.decode(codec([RECORDS["bar"][0]]))[0][0].symbol is third.symbol
 
 
-def test_sharing_stays_within_bounds(frames: Frames, monkeypatch: pytest.MonkeyPatch):
+def test_remembering_stays_within_bounds(frames: Frames, monkeypatch: pytest.MonkeyPatch):
     """A session that sees ever new symbols does not remember all of them."""
     monkeypatch.setattr("broker_alpaca.wire.stream_items._REMEMBERED", 10)
     for number in range(100):
         (quote,), _ = frames.decode(json.dumps([{**STOCK_QUOTE, "S": f"A{number}"}]))
         assert quote.symbol == f"A{number}"
 
-    assert len(frames._shared) <= 10
+    assert len(frames._symbols) <= 10
 
 
 def test_control_is_kept_apart(codec: Any, frames: Frames):

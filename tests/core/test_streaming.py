@@ -787,6 +787,7 @@ async def test_health_is_asked_by_symbol_or_for_all_that_is_wanted(host, stocks,
     await desk.turn()
     waiting = asyncio.create_task(streaming.ready(Channel.QUOTES))
     await streaming.ready(Channel.QUOTES, "A")
+    await desk.turn()
     assert [streaming.healthy(Channel.QUOTES, *symbol) for symbol in (["A"], ["C"], [])] == [True, False, False]
     assert not waiting.done()
 
