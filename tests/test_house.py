@@ -174,16 +174,17 @@ def test_built_in_plugins_come_through_the_front_door():
     """The plugins of this distribution are found through the same entry points as everybody's."""
     ours = {entry.name: entry for entry in entry_points(group="broker_core") if entry.dist is not None and entry.dist.name == "broker-core"}
 
-    assert set(ours) == {"demo", "records"}
+    assert set(ours) == {"alpaca", "demo", "records"}
     for entry in ours.values():
         assert entry.load() is not None
 
 
 def test_package_carries_its_data():
     """Types and the schema's history are installed with the code."""
-    for package in ("broker_core", "broker_demo"):
+    for package in ("broker_core", "broker_alpaca", "broker_demo"):
         assert (files(package) / "py.typed").is_file()
     assert (files("broker_core") / "migrations" / "0001_initial.py").is_file()
+    assert (files("broker_alpaca") / "alembic" / "versions" / "139_alpaca_live.py").is_file()
 
 
 def test_nothing_knows_the_machine_it_was_written_on():
