@@ -95,7 +95,7 @@ class _Mend:
             value = msgspec.convert(raw, kind, strict=False)
         except (msgspec.DecodeError, ValueError, OverflowError):
             raise Unreadable(f"{where}: {raw!r}") from None
-        if isinstance(value, Decimal) and not value.isfinite():
+        if isinstance(value, Decimal) and not value.is_finite():
             raise Unreadable(f"{where}: {raw!r}")
         return value
 

@@ -205,7 +205,10 @@ def test_a_bust_of_nobody_knows_what_moves_nothing_by_itself():
     assert "trade update.trade_bust: no previous_execution_id" in drift.counts
 
 
-@pytest.mark.parametrize("missing", [{"qty": None}, {"price": None}, {"qty": "many"}, {"price": {}}, {"qty": "NaN"}, {"price": "-Infinity"}])
+MISSING = [{"qty": None}, {"price": None}, {"qty": "many"}, {"price": {}}, {"qty": "NaN"}, {"price": "-Infinity"}]
+
+
+@pytest.mark.parametrize("missing", MISSING)
 def test_a_fill_without_its_own_figures_still_moves_the_order(missing: dict[str, Any]):
     """The order's totals prove what was filled."""
     members = {"execution_id": "e1", "qty": "10", "price": "150", **missing}
