@@ -15,7 +15,7 @@ from scripted_host import Reply, Request
 
 Row = Mapping[str, Any]
 
-_PLACES = {"/v2/stocks": "stocks", "/v1beta3/crypto/us": "crypto", "/v1beta1/options": "options"}
+_PLACES = {"/v2/stocks": "stocks", "/v1beta3/crypto/us": "crypto", "/v1beta3/crypto/eu-1": "crypto", "/v1beta1/options": "options"}
 _NOT_FOUND = Reply(404, {"code": 40410000, "message": "not found"})
 RECENT = {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}
 

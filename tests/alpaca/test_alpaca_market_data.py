@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -230,9 +231,17 @@ async def test_pair_without_its_slash_is_told_how_to_write_it(source: Source):
 async def test_options_and_foreign_pairs_without_bars_are_not_refused(market: DataHost, source: Source):
     """Of contracts that may have expired, and of pairs that Alpaca itself does not trade, nobody can say whether they exist."""
     assert not (await source().bars(query(CALL), None)).columns
+    assert not (await source(crypto_location="eu-1").bars(query("DOGE/MOON"), None)).columns
+    assert market.paths("/v2/assets") == []
+    assert market.paths("/v1beta3/crypto/eu-1") == ["/v1beta3/crypto/eu-1/bars"]
+
+
+async def test_unknown_symbol_of_each_kind_is_refused(market: DataHost, source: Source):
+    """In a query of several kinds, each kind's symbols are looked up after the last of its own pages."""
+    market.history["stocks", "bars"] = {"AAPL": minutes(1)}
+
     with pytest.raises(RequestRefused, match="no such symbol: DOGE/MOON"):
-        await source().bars(query("DOGE/MOON"), None)
-    assert market.paths("/v2/assets") == ["/v2/assets/DOGE/MOON"]
+        await all_pages(source(), query("AAPL", "DOGE/MOON"))
 
 
 async def test_plan_without_real_time_data(market: DataHost, source: Source, caplog: pytest.LogCaptureFixture):
@@ -273,18 +282,34 @@ async def test_pages_of_a_query_end_where_its_first_page_does(market: DataHost, 
     assert len({request.query["end"] for request in market.asked[1:]}) == 1
 
 
-@pytest.mark.parametrize("feed", ["sip", "otc"])
-async def test_other_refusals_stay_refusals(market: DataHost, source: Source, feed: str):
-    """Whoever chose the feed of all exchanges is told that the plan has no such data, rather than given less of it."""
-    market.delayed_since = START
-    asked = query("AAPL", end=NOW)
+async def test_delay_is_told_once_for_requests_at_once(market: DataHost, source: Source, caplog: pytest.LogCaptureFixture):
+    """Several requests under way meet the same refusal; each is repeated, and the log says it once."""
+    market.history["stocks", "bars"] = {"AAPL": minutes(3)}
+    market.delayed_since = NOW + timedelta(hours=1)
+    ours = source()
 
-    if feed == "sip":
-        with pytest.raises(RequestRefused, match="does not permit querying recent SIP data") as caught:
-            await source(feed=feed).bars(asked, None)
-        assert (caught.value.status, caught.value.code) == (403, 42210000)
-    else:
-        assert not (await source(feed=feed).bars(asked, None)).columns
+    pages = await asyncio.gather(*(ours.bars(query("AAPL", end=NOW + timedelta(hours=5)), None) for _ in range(4)))
+
+    assert [len(page.columns["AAPL"].close) for page in pages] == [3] * 4
+    assert caplog.text.count("no real-time data") == 1
+
+
+async def test_refusal_that_goes_on_is_a_refusal(market: DataHost, source: Source):
+    """Where what lies further back is refused as well, that is raised, and not tried for ever."""
+    market.delayed_since = START
+
+    with pytest.raises(RequestRefused, match="does not permit querying recent SIP data"):
+        await source().bars(query("AAPL", end=NOW + timedelta(hours=5)), None)
+    assert len(market.asked) == 2
+
+
+async def test_feed_of_all_exchanges_is_taken_at_its_word(market: DataHost, source: Source):
+    """Whoever chose it is told that the plan has no such data, rather than given less of it."""
+    market.delayed_since = NOW + timedelta(hours=1)
+
+    with pytest.raises(RequestRefused, match="does not permit querying recent SIP data") as caught:
+        await source(feed="sip").bars(query("AAPL", end=NOW + timedelta(hours=5)), None)
+    assert (caught.value.status, caught.value.code) == (403, 42210000)
 
 
 @pytest.mark.parametrize("mode", MODES)
