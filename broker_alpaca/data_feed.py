@@ -5,8 +5,11 @@ The core connects only those of which something is wanted, and reconnects them; 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+import attrs
 
 from broker_alpaca.config import AlpacaSettings
 from broker_alpaca.transport import Socket, Sockets
@@ -14,7 +17,7 @@ from broker_alpaca.wire.data_stream import Codec, Credentials, DataConversation
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.symbols import Kind, kind_of
 from broker_core.errors import RateLimited, Unavailable
-from broker_core.models import Channel, StreamItem, Wish
+from broker_core.models import Channel, News, StreamItem, Wish
 from broker_core.secret import Secret
 
 STOCK_CHANNELS: Final = frozenset(
@@ -85,7 +88,7 @@ class DataFeed:
         self._conversation.want(self._wish)
         return self._send(self._socket, self._conversation)
 
-    async def connect(self) -> AsyncIterator[Sequence[StreamItem]]:
+    async def connect(self) -> AsyncGenerator[Sequence[StreamItem], None]:
         """Open the connection and yield what each frame brings. Raises AuthError, RateLimited, Unavailable, WireError."""
         async with self._sockets.open(self._url, {"Content-Type": self._codec.content_type}) as socket:
             conversation = DataConversation(
@@ -126,6 +129,32 @@ class DataFeed:
             await socket.send(message)
 
 
+class NewsFeed(DataFeed):
+    """Articles. Alpaca writes pairs without their slash here; who wants news of ``BTC/USD`` gets it under that name."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._names: dict[str, tuple[str, ...]] = {}
+
+    def want(self, wish: Wish) -> Awaitable[None] | None:
+        """Take the whole wish, in Alpaca's spelling."""
+        self._names = {}
+        for symbol in sorted(wish.symbols.get(Channel.NEWS, ())):
+            spelled = symbol.replace("/", "")
+            self._names[spelled] = (*self._names.get(spelled, ()), symbol)
+        return super().want(Wish({Channel.NEWS: frozenset(self._names)}))
+
+    async def connect(self) -> AsyncGenerator[Sequence[StreamItem], None]:
+        """Open the connection and yield what each frame brings. Raises like every feed."""
+        async with aclosing(super().connect()) as batches:
+            async for batch in batches:
+                yield [self._named(item) if isinstance(item, News) else item for item in batch]
+
+    def _named(self, news: News) -> News:
+        names = dict.fromkeys(name for symbol in news.symbols for name in self._names.get(symbol, (symbol,)))
+        return news if tuple(names) == news.symbols else attrs.evolve(news, symbols=tuple(names))
+
+
 def data_feeds(settings: AlpacaSettings, sockets: Sockets, drift: Drift) -> tuple[DataFeed, ...]:
     """The market data sockets of an account. Stocks come first: they are what ``*`` means where several offer it."""
     if settings.oauth_token is not None:
@@ -143,8 +172,9 @@ def data_feeds(settings: AlpacaSettings, sockets: Sockets, drift: Drift) -> tupl
         *,
         stars: frozenset[Channel] | None = None,
         codec: Codec = codec,
+        make: type[DataFeed] = DataFeed,
     ) -> DataFeed:
-        return DataFeed(
+        return make(
             name,
             f"{settings.stream_url}{path}",
             channels,
@@ -168,5 +198,5 @@ def data_feeds(settings: AlpacaSettings, sockets: Sockets, drift: Drift) -> tupl
             stars=frozenset({Channel.TRADES}),
             codec=Codec.MSGPACK,
         ),
-        feed("news", "/v1beta1/news", NEWS_CHANNELS, None),
+        feed("news", "/v1beta1/news", NEWS_CHANNELS, None, make=NewsFeed),
     )

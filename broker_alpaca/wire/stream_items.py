@@ -149,8 +149,9 @@ class Frames:
 
     def _moment(self, record: Any) -> int:
         if isinstance(record, records.NewsRecord):
-            # Both are read here, where one that cannot be read is counted.
-            return max(self._read(record.updated_at), self._read(record.created_at))
+            # Read here as well, where one that cannot be read is counted.
+            self._read(record.created_at)
+            return self._read(record.updated_at)
         return self._read(record.t)
 
     def _read(self, moment: object) -> int:
@@ -193,7 +194,7 @@ class Frames:
             summary=record.summary,
             author=record.author,
             created_at=from_ns(self._read(record.created_at)),
-            updated_at=from_ns(self._read(record.updated_at)),
+            updated_at=from_ns(moment),
             url=record.url,
             content=record.content,
             source=record.source,

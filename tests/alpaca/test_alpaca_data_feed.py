@@ -164,6 +164,22 @@ async def test_crypto_and_news(feeds: Feeds, host: StreamHost):
             assert type(item) is kind
 
 
+async def test_news_of_a_pair_comes_under_its_name(feeds: Feeds, host: StreamHost):
+    """Alpaca's news knows no slash; articles bear the names that were asked for, and all others as they are."""
+    feed = feeds()["news"]
+    feed.want(Wish({Channel.NEWS: frozenset({"BTC/USD", "ETHUSD", "ETH/USD", "A"})}))
+    article = {"T": "n", "id": 1, "headline": "Up", "created_at": AT, "updated_at": AT}
+    async with connected(feed) as batches:
+        reading = asyncio.ensure_future(anext(batches))
+        await host.until(2)
+        await host.send([{**article, "symbols": ["A", "BTCUSD", "SOLUSD"]}, {**article, "symbols": ["ETHUSD"]}])
+        first, second = await reading
+
+    assert host.heard[1] == {"action": "subscribe", "news": ["A", "BTCUSD", "ETHUSD"]}
+    assert first.symbols == ("A", "BTC/USD", "SOLUSD")
+    assert second.symbols == ("ETH/USD", "ETHUSD")
+
+
 async def test_an_oauth_token_signs_in(feeds: Feeds, host: StreamHost):
     """With a token the key is the word oauth."""
     async with connected(feeds(key="", secret="", oauth_token=Secret("a token"))["stocks"]):
