@@ -158,8 +158,9 @@ def _symbol_time_index(symbols: Sequence[str], counts: Sequence[int], timestamp_
     import numpy as np
     import pandas as pd
 
-    # Out of its parts: `from_arrays` would find the symbols again, row by row, and take twice as long.
-    edges, places = np.unique(timestamp_ns, return_inverse=True)
+    # Out of its parts: `from_arrays` would find the symbols again, row by row, and take twice as long. Of one symbol no edge comes twice.
+    one = len(symbols) == 1
+    edges, places = (timestamp_ns, np.arange(len(timestamp_ns))) if one else np.unique(timestamp_ns, return_inverse=True)
     levels: Any = [pd.Index(list(symbols), dtype="str"), _time_index(edges)]
     codes: Any = [np.repeat(np.arange(len(symbols)), counts), places]
     return pd.MultiIndex(levels=levels, codes=codes, names=["symbol", "timestamp"], verify_integrity=False)

@@ -7,6 +7,7 @@ crypto at midnight UTC. A minute without eligible trades has no bar; a bar of cr
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Unpack
@@ -23,6 +24,8 @@ from broker_core.models import Bar, BarColumns
 from broker_core.timeframe import Timeframe
 
 _MOST_TRADES = 2**63 - 1
+_FLOATS = ("open", "high", "low", "close", "volume", "vwap")
+_PACK = struct.Struct("=6dq").pack
 
 
 class BarRow(
@@ -48,23 +51,16 @@ def to_bar(symbol: str, row: BarRow, drift: Drift) -> Bar:  # noqa: ARG001  # wh
 
 
 def to_columns(rows: Mapping[str, Sequence[BarRow]]) -> dict[str, BarColumns]:
-    """Rows as columns of NumPy arrays. Raises ValueError or OverflowError where a time or a count cannot be."""
+    """Rows as columns of NumPy arrays. Raises ValueError, OverflowError or struct.error where a time or a count cannot be."""
     import numpy as np
 
-    # All symbols at once: a column costs as much to begin as a hundred bars.
+    # All symbols at once, because a column costs as much to begin as a hundred bars; and packed row by row, because each row is fetched
+    # from memory once then: half the time of seven lists.
     whole = [row for of_one in rows.values() for row in of_one]
-    count = len(whole)
-    # Lists in between, because a list is filled in half the time that a generator takes.
-    columns: dict[str, Any] = {
-        "timestamp_ns": timestamps([row.time for row in whole]),
-        "open": np.fromiter([row.open for row in whole], np.float64, count),
-        "high": np.fromiter([row.high for row in whole], np.float64, count),
-        "low": np.fromiter([row.low for row in whole], np.float64, count),
-        "close": np.fromiter([row.close for row in whole], np.float64, count),
-        "volume": np.fromiter([row.volume for row in whole], np.float64, count),
-        "trade_count": np.fromiter([row.trade_count for row in whole], np.int64, count),
-        "vwap": np.fromiter([row.vwap for row in whole], np.float64, count),
-    }
+    packed = b"".join([_PACK(row.open, row.high, row.low, row.close, row.volume, row.vwap, row.trade_count) for row in whole])
+    table = np.frombuffer(packed, [*((name, np.float64) for name in _FLOATS), ("trade_count", np.int64)])
+    columns: dict[str, Any] = {"timestamp_ns": timestamps([row.time for row in whole])}
+    columns |= {name: table[name] for name in (*_FLOATS, "trade_count")}
     edges = [0, *accumulate(len(of_one) for of_one in rows.values())]
     return {
         symbol: BarColumns(**{name: column[first:last] for name, column in columns.items()})
@@ -75,7 +71,7 @@ def to_columns(rows: Mapping[str, Sequence[BarRow]]) -> dict[str, BarColumns]:
 def _columns(rows: Mapping[str, Sequence[BarRow]], drift: Drift, leave_out: Callable[[object], None]) -> dict[str, BarColumns]:  # noqa: ARG001  # likewise
     try:
         return to_columns(rows)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, struct.error):
         sound = {symbol: [row for row in of_one if _is_sound(row, leave_out)] for symbol, of_one in rows.items()}
         return to_columns({symbol: of_one for symbol, of_one in sound.items() if of_one})
 
