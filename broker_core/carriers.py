@@ -40,7 +40,7 @@ class Carriers:
     def pick(self, channel: Channel, symbol: str) -> FeedRunner:
         """The first feed that carries a channel and accepts the symbol. Raises NotSupported when there is none."""
         self.all(channel)
-        runner = self._find(channel, symbol)
+        runner = self.find(channel, symbol)
         if runner is not None:
             return runner
         if symbol == EVERY_SYMBOL:
@@ -50,10 +50,11 @@ class Carriers:
 
     def picked(self, runner: FeedRunner, channel: Channel, symbols: Iterable[str]) -> frozenset[str]:
         """Those of these symbols that one feed is asked for."""
-        return frozenset(symbol for symbol in symbols if self._find(channel, symbol) is runner)
+        return frozenset(symbol for symbol in symbols if self.find(channel, symbol) is runner)
 
-    def _find(self, channel: Channel, symbol: str) -> FeedRunner | None:
-        return next((runner for runner, feed in self._of[channel].items() if _accepts(feed, channel, symbol)), None)
+    def find(self, channel: Channel, symbol: str) -> FeedRunner | None:
+        """The same, or None."""
+        return next((runner for runner, feed in self._of.get(channel, {}).items() if _accepts(feed, channel, symbol)), None)
 
 
 def _accepts(feed: Feed, channel: Channel, symbol: str) -> bool:

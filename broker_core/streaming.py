@@ -119,9 +119,10 @@ class Streaming(Subscribing):
 
     def healthy(self, channel: Channel, symbol: str | None = None) -> bool:
         """Whether that feed, or those feeds, are signed in with nothing missed that is still to be recovered; False without any."""
-        if channel not in self._carriers:
-            return False
-        runners = self._wanted(channel) if symbol is None else (self._carriers.pick(channel, symbol),)
+        if symbol is not None:
+            runner = self._carriers.find(channel, symbol)
+            return runner is not None and runner.healthy
+        runners = self._wanted(channel) if channel in self._carriers else ()
         return bool(runners) and all(runner.healthy for runner in runners)
 
     @property

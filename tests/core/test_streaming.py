@@ -790,6 +790,7 @@ async def test_health_is_asked_by_symbol_or_for_all_that_is_wanted(host, stocks,
     await desk.turn()
     assert [streaming.healthy(Channel.QUOTES, *symbol) for symbol in (["A"], ["C"], [])] == [True, False, False]
     assert not waiting.done()
+    assert not streaming.healthy(Channel.QUOTES, "Z")
 
     await desk.wait_for_next_try()
     await waiting
