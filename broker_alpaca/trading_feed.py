@@ -12,6 +12,7 @@ from broker_alpaca.transport import Socket, Sockets
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.trade_stream import TradeConversation
 from broker_core.clock import Clock
+from broker_core.errors import Unavailable
 from broker_core.models import Channel, SignedIn, Wish
 from broker_core.orders import OrderEvent
 
@@ -53,5 +54,8 @@ class TradingFeed:
         """Whether the other side answers a ping."""
         if self._socket is None:
             return False
-        await self._socket.ping()
+        try:
+            await self._socket.ping()
+        except Unavailable:
+            return False
         return True
