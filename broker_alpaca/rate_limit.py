@@ -18,6 +18,8 @@ from broker_core.errors import RateLimited
 
 _PERIOD = 60.0
 _RESERVE = 0.1
+_PATIENCE = 10.0
+"""Seconds; less than anybody gives an order for being answered."""
 _FIRST_WAIT = 1.0
 _LONGEST_GUESS = 60.0
 # No wait is shorter: the clock's steps and the bucket's fractions never quite agree, and a wait of next to nothing would spin.
@@ -27,7 +29,7 @@ _SHORTEST_WAIT = 0.001
 class RateLimit:
     """The budget of one account at one host, ``limit`` requests a minute until the host says otherwise."""
 
-    def __init__(self, clock: Clock, limit: float, *, patience: float = _PERIOD) -> None:
+    def __init__(self, clock: Clock, limit: float, *, patience: float = _PATIENCE) -> None:
         self._clock = clock
         self._limit = limit
         self._patience = patience
@@ -35,6 +37,7 @@ class RateLimit:
         self._filled_at = clock.monotonic()
         self._paused_until = float("-inf")
         self._refusals = 0
+        self._orders_in_line = 0
         self._turns = {Lane.ORDER: asyncio.Lock(), Lane.ORDINARY: asyncio.Lock()}
 
     @property
@@ -51,19 +54,30 @@ class RateLimit:
     async def take(self, lane: Lane) -> None:
         """Return when a request of this lane may go out.
 
-        Raises RateLimited at once when that would take longer than the patience; then nothing was sent and no token is gone.
+        Raises RateLimited at once when an order would have to wait longer than the patience, those before it in line included, or when
+        the broker has asked for a longer pause than that; then nothing was sent and no token is gone.
         """
         if lane is Lane.CANCEL:
             self._refill()
             self._tokens -= 1
             return
-        # Whoever waits, waits in line; the lines do not wait for each other.
-        async with self._turns[lane]:
-            while (wait := self._wait(lane)) > 0:
-                if wait > self._patience:
-                    raise RateLimited(f"alpaca: the rate limit ({self._limit:g} a minute) is used up for {wait:.0f} s", wait=wait)
-                await self._clock.sleep(wait)
-            self._tokens -= 1
+        if lane is Lane.ORDER:
+            # Whoever sends an order waits only so long for an answer, and one that is given up in line would look like one that was sent.
+            self._check(self._wait(lane) + self._orders_in_line * _PERIOD / self._limit)
+        self._orders_in_line += lane is Lane.ORDER
+        try:
+            # Whoever waits, waits in line; the lines do not wait for each other.
+            async with self._turns[lane]:
+                while (wait := self._wait(lane)) > 0:
+                    self._check(wait)
+                    await self._clock.sleep(wait)
+                self._tokens -= 1
+        finally:
+            self._orders_in_line -= lane is Lane.ORDER
+
+    def _check(self, wait: float) -> None:
+        if wait > self._patience:
+            raise RateLimited(f"alpaca: the rate limit ({self._limit:g} a minute) is used up for {wait:.0f} s", wait=wait)
 
     def learn(self, answer: Answer) -> float:
         """Take in what an answer says about the limit. Returns how many seconds a refused request (429) is to wait; else zero."""

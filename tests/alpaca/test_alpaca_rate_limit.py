@@ -144,6 +144,37 @@ async def test_a_wait_beyond_patience_is_refused_at_once():
     assert caught.value.wait == pytest.approx(30)
 
 
+async def test_an_order_does_not_stand_in_a_line_that_is_too_long():
+    """Given up in line it would look like one that was sent; so it is refused before, and the line goes on."""
+    clock = StillClock()
+    limit = RateLimit(clock, 60, patience=5)
+    await drain(limit)
+    line = [asyncio.create_task(limit.take(Lane.ORDER)) for _ in range(8)]
+    await clock.advance(0)
+    refused = [task for task in line if task.done()]
+    await clock.advance(5.1)
+
+    assert [type(task.exception()) for task in refused] == [RateLimited] * 3
+    assert all(task.done() for task in line)
+
+
+async def test_whoever_gives_up_in_line_leaves_no_trace():
+    """The next order counts only those that still wait."""
+    clock = StillClock()
+    limit = RateLimit(clock, 60, patience=5)
+    await drain(limit)
+    line = [asyncio.create_task(limit.take(Lane.ORDER)) for _ in range(5)]
+    await clock.advance(0)
+    for task in line:
+        task.cancel()
+    await clock.advance(0)
+    late = asyncio.create_task(limit.take(Lane.ORDER))
+    await clock.advance(1.1)
+
+    assert late.done()
+    assert late.exception() is None
+
+
 @given(limit=st.integers(1, 1000), gaps=st.lists(st.floats(0, 5), max_size=30))
 def test_no_minute_sees_more_than_twice_the_limit(limit: int, gaps: list[float]):
     """A full bucket and what flows in during the minute: that is all that can go."""
