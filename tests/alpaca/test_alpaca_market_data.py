@@ -19,6 +19,8 @@ from scripted_host import Reply, ScriptedHost
 from broker_alpaca.client import CAPABILITIES
 from broker_alpaca.config import Mode
 from broker_alpaca.market_data import AlpacaMarketData
+from broker_alpaca.wire import quotes, trades
+from broker_alpaca.wire.data_host import Range
 from broker_alpaca.wire.snapshots import Greeks, OptionSnapshot
 from broker_core.clock import to_ns
 from broker_core.errors import RequestRefused, Unavailable, WireError
@@ -481,3 +483,36 @@ async def test_frames_of_a_session(market: DataHost, source: Source):
     assert frame.loc["BTC/USD", "close"].tolist() == [2.0, 3.0]
     assert list(ours._client.drift) == ["bar (left out): bar.vw is missing"]
     assert [found.symbol for found in await data.assets()] == ["AAPL", "MSFT", "BTC/USD"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_histories_of_trades_and_quotes_page_by_page(market: DataHost, connect: Connect):
+    """A history of trades or quotes is followed through its pages with the account's own calls, empty pages included."""
+    market.history["stocks", "trades"] = {
+        symbol: [{"t": f"2026-03-02T15:00:0{second}.5Z", "p": second, "s": 1, "i": second} for second in range(5)]
+        for symbol in ("AAPL", "MSFT")
+    }
+    market.history["crypto", "quotes"] = {
+        "BTC/USD": [{"t": f"2026-03-02T15:00:0{second}Z", "bp": second, "bs": 1, "ap": 9, "as": 1} for second in range(3)]
+    }
+    market.largest_page, market.has_empty_pages = 4, True
+    part: Range = {"start": NOW, "end": NOW + timedelta(seconds=3, milliseconds=500)}
+
+    async with ScriptedHost(market) as host:
+        client = connect(host.url)
+        prints = [
+            page.found
+            async for page in client.pages(
+                lambda token: trades.stocks(["MSFT", "AAPL"], page_token=token, **part), lambda page: page.next_token
+            )
+        ]
+        books = [
+            page.found
+            async for page in client.pages(lambda token: quotes.crypto(["BTC/USD"], page_token=token, **part), lambda page: page.next_token)
+        ]
+
+    assert [[(symbol, [one.price for one in found]) for symbol, found in page.items()] for page in prints if page] == [
+        [("AAPL", [0.0, 1.0, 2.0, 3.0])],
+        [("MSFT", [0.0, 1.0, 2.0, 3.0])],
+    ]
+    assert [[one.bid_price for one in page["BTC/USD"]] for page in books if page] == [[0.0, 1.0, 2.0]]
