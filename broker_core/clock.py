@@ -183,15 +183,23 @@ async def within(clock: Clock, seconds: float, work: Awaitable[_T]) -> _T:
 
     Raises TimeoutError when the time is up; the work is cancelled and waited for, so nothing of it runs on unseen.
     """
-    task = asyncio.ensure_future(work)
-    alarm = asyncio.ensure_future(clock.sleep(seconds))
+    # The event loop knows the machine's own time; any other needs somebody who watches it.
+    is_real = type(clock) is SystemClock
+    limit = asyncio.timeout(seconds if is_real else None)
+    alarm = None if is_real else asyncio.ensure_future(_expire(limit, clock, seconds))
     try:
-        await asyncio.wait({task, alarm}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise TimeoutError(f"no result within {seconds:g} s")
+        async with limit:
+            return await work
+    except TimeoutError:
+        if limit.expired():
+            raise TimeoutError(f"no result within {seconds:g} s") from None
+        raise
     finally:
-        for future in (task, alarm):
-            if not future.done():
-                future.cancel()
-        await asyncio.gather(task, alarm, return_exceptions=True)
+        if alarm is not None:
+            alarm.cancel()
+            await asyncio.gather(alarm, return_exceptions=True)
+
+
+async def _expire(limit: asyncio.Timeout, clock: Clock, seconds: float) -> None:
+    await clock.sleep(seconds)
+    limit.reschedule(asyncio.get_running_loop().time())

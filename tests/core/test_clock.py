@@ -279,3 +279,58 @@ async def test_within_ends_the_work_when_it_is_cancelled_itself():
 
     assert ended
     assert clock.sleeping == ()
+
+
+async def test_within_ends_work_by_the_machines_clock_too():
+    """
+    Real time that is up ends the work the same way, and leaves the task that waited as it was.
+    """
+    ended = []
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    with pytest.raises(TimeoutError, match=r"no result within 0\.01 s"):
+        await within(SystemClock(), 0.01, work())
+    assert ended
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_within_tells_its_own_time_from_the_works():
+    """
+    A TimeoutError of the work's own is passed on as it is, under either clock, and the inner of two limits is the one that is up.
+    """
+
+    async def work():
+        raise TimeoutError("the work's own")
+
+    for clock in (StillClock(START), SystemClock()):
+        with pytest.raises(TimeoutError, match="the work's own"):
+            await within(clock, 5, work())
+    with pytest.raises(TimeoutError, match=r"no result within 0\.01 s"):
+        await within(SystemClock(), 5, within(SystemClock(), 0.01, asyncio.Event().wait()))
+
+
+async def test_within_ends_the_work_when_it_is_cancelled_under_the_machines_clock():
+    """
+    The cancellation reaches the work and whoever asked for it.
+    """
+    begun, ended = asyncio.Event(), []
+
+    async def work():
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    waiting = asyncio.create_task(within(SystemClock(), 5, work()))
+    await begun.wait()
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended
