@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
@@ -26,8 +27,6 @@ T = TypeVar("T")
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware moment; a record of type ``Record`` holds it in UTC, rounded to microseconds."""
 
-_NO_NUMBERS = (b'NaN"', b'nan"', b'Inf"', b'inf"', b'Infinity"')
-"""How programs write what no amount can be; a word that ends alike only costs time."""
 _MISSING = object()
 
 
@@ -37,13 +36,26 @@ class Unreadable(ValueError):
 
 @attrs.frozen
 class Record:
-    """What every record of the wire has in common: its moments are in UTC, whatever offset the wire gave."""
+    """What every record of the wire has in common: its moments are in UTC, whatever offset the wire gave, and its amounts are numbers.
+
+    Raises ValueError for an amount that is none: a decimal takes ``NaN``, and every comparison with it fails.
+    """
 
     def __attrs_post_init__(self) -> None:
         kind: Any = type(self)
-        for name in _moments(kind):
-            moment = getattr(self, name)
+        amounts_of, moments_of = _checked(kind)
+        for amount in amounts_of(self):
+            if amount is not None and not amount.is_finite():
+                raise ValueError(f"{amount} is not a finite number")
+        for moment in moments_of(self):
             if moment is not None and moment.tzinfo is not UTC:
+                self._tell_in_utc()
+                return
+
+    def _tell_in_utc(self) -> None:
+        for name in _names(type(self), Moment):
+            moment = getattr(self, name)
+            if moment is not None:
                 object.__setattr__(self, name, moment.astimezone(UTC))
 
 
@@ -134,9 +146,20 @@ def _fields(kind: Any) -> tuple[Any, ...]:
     return tuple(attrs.fields(attrs.resolve_types(kind, include_extras=True)))
 
 
+def _names(record: Any, kind: Any) -> tuple[str, ...]:
+    """The fields of a record that hold a value of this type, or may."""
+    return tuple(field.name for field in _fields(record) if field.type in (kind, kind | None))
+
+
 @cache
-def _moments(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in _fields(kind) if field.type in (Moment, Moment | None))
+def _checked(record: Any) -> tuple[Callable[[Any], tuple[Any, ...]], Callable[[Any], tuple[Any, ...]]]:
+    """How to get a record's amounts and its moments, all at once."""
+    return _getter(_names(record, Decimal)), _getter(_names(record, Moment))
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    # Of one name alone ``attrgetter`` makes no tuple.
+    return attrgetter(*names, names[0]) if names else lambda _: ()
 
 
 @cache
@@ -168,20 +191,13 @@ def parse(body: bytes, where: str) -> Any:
         raise WireError(f"alpaca: {where}: the answer is no JSON ({error}): {body[:80]!r}") from None
 
 
-def finite(body: bytes) -> bytes:
-    """The body, unless it holds a number that is none: a decimal takes one, and every comparison with it fails. Raises ValueError."""
-    if any(word in body for word in _NO_NUMBERS):
-        raise ValueError("not a finite number")
-    return body
-
-
 def one(kind: type[T], where: str) -> Callable[[bytes, Drift], T]:
     """A reader of one record. It raises WireError where the record cannot be read."""
     decoder = _decoder(cast("Any", kind))
 
     def read(body: bytes, drift: Drift) -> T:
         try:
-            value = decoder.decode(finite(body))
+            value = decoder.decode(body)
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             try:
                 value = _Mend(drift).value(kind, parse(body, where), where)
@@ -200,7 +216,7 @@ def many(kind: type[T], where: str, member: str | None = None) -> Callable[[byte
 
     def read(body: bytes, drift: Drift) -> Page[T]:
         try:
-            found = decoder.decode(finite(body))
+            found = decoder.decode(body)
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             return mend(parse(body, where), drift)
         records, token = (found, None) if member is None else (found.records or (), found.next_page_token or None)

@@ -61,8 +61,7 @@ class TradeUpdate(Record):
     legs: tuple[LegExecution, ...] | None = None
 
 
-@attrs.frozen(kw_only=True)
-class _Envelope(Record):
+class _Envelope(msgspec.Struct, frozen=True, gc=False):
     stream: str
     data: TradeUpdate
 
@@ -99,7 +98,7 @@ class TradeConversation:
         Raises AuthError when the sign-in is refused, Unavailable when the server says that it is in trouble.
         """
         try:
-            update = _read_update.decode(reading.finite(frame.encode() if isinstance(frame, str) else frame))
+            update = _read_update.decode(frame)
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             return self._hear_other(frame, now)
         if update.stream != UPDATES:

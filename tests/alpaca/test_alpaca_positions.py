@@ -112,7 +112,7 @@ def test_crypto_position_is_named_as_orders_name_it(given: str, expected: str):
     assert position(symbol=given).symbol == given
 
 
-@pytest.mark.parametrize("word", ["NaN", "nan", "Infinity", "-Infinity", "+Inf", "-inf"])
+@pytest.mark.parametrize("word", ["NaN", "nan", "NAN", "sNaN7", "Infinity", "-INFINITY", "+Inf", "-inf"])
 def test_amount_that_is_no_number_is_none(word: str):
     """A decimal would take it, and every comparison with it would fail: as a quantity it costs the record, as a price only itself."""
     drift = Drift()
