@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+_OWN = "(this session)"
+"""What stands in the place of a distribution for a host's own objects."""
+
 _FACTORIES = frozenset(
     {
         "broker_configure",
@@ -129,7 +132,12 @@ class Plugins:
         self._reports[name] = attrs.evolve(report, hooks=self._hooks_of(name))
 
     def register(self, plugin: object) -> None:
-        """Add one object for this session. Raises PluginError where it breaks the contract of the hooks."""
+        """Add one object for this session. Raises PluginError where it breaks the contract of the hooks.
+
+        An object whose ``name`` is that of an installed plugin takes its place: what a host says is stronger than what it has installed,
+        and two accounts at one broker are never guessed between.
+        """
+        self._replace_installed(getattr(plugin, "name", None))
         wanted = str(getattr(plugin, "name", "") or getattr(plugin, "__name__", "") or type(plugin).__name__)
         name, count = wanted, 1
         while self._manager.has_plugin(name):
@@ -139,7 +147,16 @@ class Plugins:
             self._register(plugin, name)
         except Exception as error:
             raise PluginError(f"plugin {name}: {error}") from error
-        self._reports[name] = PluginReport(name=name, state="declines", distribution="(this session)", hooks=self._hooks_of(name))
+        self._reports[name] = PluginReport(name=name, state="declines", distribution=_OWN, hooks=self._hooks_of(name))
+
+    def _replace_installed(self, name: object) -> None:
+        report = self._reports.get(name) if isinstance(name, str) else None
+        if report is not None and report.distribution != _OWN and self._manager.has_plugin(report.name):
+            self._manager.unregister(name=report.name)
+            reason = "an object of this session has its name"
+            self._reports[f"{name} ({report.distribution})"] = attrs.evolve(
+                report, name=f"{name} ({report.distribution})", state="disabled", reason=reason
+            )
 
     def _register(self, plugin: object, name: str) -> None:
         if inspect.isclass(plugin):
@@ -222,7 +239,7 @@ class Plugins:
             return
         if client.hook_api != HOOK_API:
             raise PluginError(f"plugin {name} was written for hook API {client.hook_api}, this is {HOOK_API}; install a matching version")
-        if self._reports[name].distribution != "(this session)" and client.name != name:
+        if self._reports[name].distribution != _OWN and client.name != name:
             raise PluginError(f"plugin {name} offers a client named {client.name}; the two names must be one")
 
     def _set(self, name: str, **changes: Any) -> None:
@@ -259,11 +276,19 @@ class Plugins:
             raise PluginError(f"plugin {name} could not be loaded: {report.reason}")
         if report is not None and report.state == "disabled":
             raise NotConfigured(f"plugin {name} is disabled by BROKER_DISABLE")
+        # A plugin of this session need not be called as its broker.
+        own = [known for known, other in self._reports.items() if other.distribution == _OWN and known != name]
         offers = self.offers(environ, only=name)
-        if not offers:
-            # A plugin of this session need not be called as its broker.
-            own = [known for known, other in self._reports.items() if other.distribution == "(this session)"]
-            offers = [offer for known in own for offer in self.offers(environ, only=known) if offer.client.name == name]
+        for known in own:
+            try:
+                offers += [offer for offer in self.offers(environ, only=known) if offer.client.name == name]
+            except BrokerError:
+                # What goes wrong in another plugin is no obstacle, unless it may have been the one that was meant.
+                if not offers:
+                    raise
+        if len(offers) > 1:
+            names = " and ".join(offer.plugin for offer in offers)
+            raise AmbiguousBroker(f"{name}: the plugins {names} could all answer; leave all but one out")
         if offers:
             return offers[0].client
         if report is not None:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import pytest
 
 from broker_alpaca import sdk
+from broker_alpaca.client import AlpacaClient
 from broker_alpaca.config import AlpacaSettings, Mode
 from broker_alpaca.plugin import AlpacaPlugin, broker_client
 from broker_core.errors import AmbiguousBroker, ConfigError, NotConfigured
@@ -48,11 +49,27 @@ def test_settings_that_make_no_sense_are_no_reason_to_trade_elsewhere():
         Plugins.load().choose(PAIR | {"APCA_API_BASE_URL": "https://api.alpaca.markets"})
 
 
-def test_two_accounts_are_never_guessed_between():
-    """The environment's and the host's own."""
+@pytest.mark.parametrize("name", [None, "alpaca"])
+def test_an_account_given_as_arguments_goes_before_the_environments(name: str | None):
+    """The host's own plugin takes the place of the installed one, so no other account can answer."""
     own = AlpacaPlugin(AlpacaSettings(key="PKOWN", secret="s"))
-    with pytest.raises(AmbiguousBroker):
-        Plugins.load([own]).choose(PAIR)
+    plugins = Plugins.load([own])
+    client = plugins.choose(PAIR, name).client
+
+    assert isinstance(client, AlpacaClient)
+    assert client.settings.key.reveal() == "PKOWN"
+    assert [(report.name, report.state) for report in plugins.reports() if report.name.startswith("alpaca")] == [
+        ("alpaca", "offers"),
+        ("alpaca (broker-core)", "disabled"),
+    ]
+
+
+def test_two_accounts_of_the_hosts_own_are_never_guessed_between():
+    """One of them has to be left out."""
+    plugins = Plugins.load([AlpacaPlugin(AlpacaSettings(key=key, secret="s")) for key in ("PKONE", "PKTWO")])
+    for name in (None, "alpaca"):
+        with pytest.raises(AmbiguousBroker):
+            plugins.choose({}, name)
 
 
 def test_the_mode_can_be_pinned():
