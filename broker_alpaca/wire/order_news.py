@@ -25,16 +25,19 @@ _REMEMBERED = 4096
 
 _terms_of = attrgetter(
     "symbol",
+    "asset_class",
     "side",
     "qty",
     "notional",
     "type",
+    "order_type",
     "time_in_force",
     "limit_price",
     "stop_price",
     "trail_price",
     "trail_percent",
     "order_class",
+    "ratio_qty",
     "extended_hours",
 )
 

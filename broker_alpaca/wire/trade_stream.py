@@ -146,6 +146,10 @@ class TradeConversation:
         kind = KINDS.get(update.event, EventKind.STATUS)
         self._drift.word("trade update.event", update.event, _EVENTS)
         record = update.order
+        if not record.id:
+            # There is nobody it could be about.
+            self._drift.count("trade update.order.id", "empty")
+            return ()
         self._drift.word("order.status", record.status, STATUSES)
         at = update.timestamp or record.changed_at or now
         # The event is a word of its own, and what each proves is documented: it serves where the status is a word nobody knows.
@@ -162,12 +166,12 @@ class TradeConversation:
             return taken_back, attrs.evolve(whole, kind=EventKind.FILL, busts=None)
         if not update.legs:
             return (whole,)
-        return (whole, *(self._leg_fill(leg, whole) for leg in update.legs))
+        return (whole, *(self._leg_fill(leg, whole) for leg in update.legs if leg.order_id))
 
     def _execution(self, update: TradeUpdate, at: datetime, status: State | None) -> OrderEvent:
         kind, busts = KINDS[update.event], None
         if kind is EventKind.BUST:
-            status, busts = None, update.previous_execution_id
+            status, busts = None, update.previous_execution_id or None
             if busts is None:
                 self._drift.count(f"trade update.{update.event}", "no previous_execution_id")
                 kind = EventKind.STATUS

@@ -196,10 +196,11 @@ def test_a_correction_is_a_bust_and_another_fill():
     assert (order.state, order.filled_qty, order.filled_avg_price) == (State.FILLED, 10, 149)
 
 
-def test_a_bust_of_nobody_knows_what_moves_nothing_by_itself():
+@pytest.mark.parametrize("missing", [{}, {"previous_execution_id": None}, {"previous_execution_id": ""}])
+def test_a_bust_of_nobody_knows_what_moves_nothing_by_itself(missing: dict[str, Any]):
     """Without the execution it takes back it is a mere word, and is counted."""
     drift = Drift()
-    (news,) = heard(frame("trade_bust", execution_id="b1", qty="-4", price="150"), drift)
+    (news,) = heard(frame("trade_bust", execution_id="b1", qty="-4", price="150", **missing), drift)
 
     assert news.kind is EventKind.STATUS
     assert "trade update.trade_bust: no previous_execution_id" in drift.counts
@@ -283,9 +284,10 @@ def test_an_update_in_which_something_is_not_as_expected_is_still_news():
     }
 
 
-def test_an_update_without_an_order_id_is_counted():
+@pytest.mark.parametrize("order_id", [None, "", 7])
+def test_an_update_without_an_order_id_is_counted(order_id: object):
     """There is nobody it could be about."""
     drift = Drift()
 
-    assert heard(frame("fill", order={"id": None}), drift) == []
+    assert heard(frame("fill", order={"id": order_id}), drift) == []
     assert sum(drift.counts.values()) == 1
