@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pytest
 from conftest import PAYLOADS
+from mutations import OTHERS, mutants
 
 from broker_alpaca.wire import (
     assets,
@@ -94,8 +95,6 @@ TRADING: dict[str, Call[Any]] = {
     "clock.json": clock.get(),
 }
 DATA = {**HISTORIES, **LATEST, **SINGLES, **EMPTY, **TWINS, **RECORDS}
-OTHERS = ("no such word", "", "NaN", 7, -1.5, True, [], [None], {}, {"x": [1]}, 10**30)
-"""What stands in a member's place."""
 
 
 @pytest.fixture(autouse=True)
@@ -104,21 +103,6 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     yield
     logging.disable(logging.NOTSET)
-
-
-def mutants(value: Any) -> Iterator[Any]:
-    """Copies of a value with one thing wrong in each, at every depth."""
-    if isinstance(value, dict):
-        yield value | {"novelty": {"deep": [1, None]}}
-        for name, member in value.items():
-            yield {other: kept for other, kept in value.items() if other != name}
-            yield from ({**value, name: other} for other in (None, *OTHERS) if other != member)
-            if isinstance(member, dict | list):
-                yield from ({**value, name: inner} for inner in mutants(member))
-    elif isinstance(value, list):
-        for place in range(min(len(value), 1)):
-            yield from ([*value[:place], inner, *value[place + 1 :]] for inner in (None, *OTHERS))
-            yield from ([*value[:place], inner, *value[place + 1 :]] for inner in mutants(value[place]))
 
 
 def outcome(read: Callable[[], Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import PAYLOADS
+from mutations import mutants
 
 from broker_alpaca.wire import account, activities, announcements, assets, clock, option_contracts, orders, portfolio, positions, watchlists
 from broker_alpaca.wire.answers import Answer, error_of
@@ -68,8 +69,6 @@ CONVERTERS: dict[str, Callable[[Any], object]] = {
     "positions_spec.json": positions.to_position,
     "positions_with_usd.json": positions.to_position,
 }
-OTHERS = ("no such word", "", "NaN", 7, -1.5, True, [], [None], {}, {"x": [1]}, 10**30)
-"""What stands in a member's place."""
 
 
 @pytest.fixture(autouse=True)
@@ -78,23 +77,6 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     yield
     logging.disable(logging.NOTSET)
-
-
-def mutants(value: Any) -> Iterator[Any]:
-    """Copies of a value with one thing wrong in each, at every depth."""
-    if isinstance(value, dict):
-        yield value | {"novelty": {"deep": [1, None]}}
-        for name, member in value.items():
-            rest = {other: kept for other, kept in value.items() if other != name}
-            yield rest
-            yield from ({**value, name: other} for other in (None, *OTHERS) if other != member)
-            if isinstance(member, dict | list):
-                yield from ({**value, name: inner} for inner in mutants(member))
-    elif isinstance(value, list):
-        for place in range(min(len(value), 2)):
-            yield [*value[:place], *value[place + 1 :]]
-            yield from ([*value[:place], inner, *value[place + 1 :]] for inner in (None, *OTHERS))
-            yield from ([*value[:place], inner, *value[place + 1 :]] for inner in mutants(value[place]))
 
 
 TWINS: dict[str, Call[Any]] = {
