@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from broker_alpaca.at_once import at_once
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.wire import assets, symbols
 from broker_alpaca.wire.assets import AlpacaAsset
 from broker_alpaca.wire.symbols import Kind
+from broker_core.at_once import at_once
 from broker_core.errors import RequestRefused
 
 _FEW = 10

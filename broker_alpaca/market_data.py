@@ -19,7 +19,6 @@ from typing import Any
 
 import attrs
 
-from broker_alpaca.at_once import at_once
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.listed import Listed
 from broker_alpaca.wire import assets, bars, clock, option_contracts, quotes, snapshots, trades
@@ -28,6 +27,7 @@ from broker_alpaca.wire.call import Call
 from broker_alpaca.wire.data_host import LARGEST_PAGE, Range
 from broker_alpaca.wire.snapshots import OptionSnapshot
 from broker_alpaca.wire.symbols import Kind, kind_of
+from broker_core.at_once import at_once
 from broker_core.clock import from_ns, to_ns
 from broker_core.errors import RequestRefused
 from broker_core.models import Asset, BarColumns, BarPage, BarQuery, MarketClock, MarketHours, Quote, Snapshot, Trade

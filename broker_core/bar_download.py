@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TypeVar
 
 import attrs
 
+from broker_core.at_once import at_once
 from broker_core.bar_request import DAY_NS, bar_length
 from broker_core.clock import from_ns, to_ns
 from broker_core.errors import WireError
@@ -22,7 +22,6 @@ from broker_core.models import BarColumns, BarPage, BarQuery
 from broker_core.timeframe import Timeframe
 
 _log = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 
 SYMBOLS_A_REQUEST = 100
 _BARS_WORTH_A_SHARD = 5_000
@@ -83,7 +82,7 @@ class BarDownload:
         self._total += sum(_weight(query) for query in queries)
         self._tell()
         pieces: dict[str, list[Piece]] = {symbol: [] for symbol in symbols}
-        for answer in await together(self._pages(query) for query in queries):
+        for answer in await at_once(self._pages(query) for query in queries):
             for symbol, piece in answer:
                 pieces[symbol].append(piece)
         return pieces
@@ -149,20 +148,6 @@ def in_groups(symbols: Sequence[str], groups: int) -> list[tuple[str, ...]]:
     size, larger = divmod(len(symbols), groups)
     edges = [part * size + min(part, larger) for part in range(groups + 1)]
     return [tuple(symbols[left:right]) for left, right in pairwise(edges)]
-
-
-async def together(work: Iterable[Coroutine[None, None, _Result]]) -> list[_Result]:
-    """The results of all, in order. The first failure cancels the others, waits for them and is raised itself, not in a group."""
-    failure: BaseException | None = None
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
-    except BaseExceptionGroup as failures:
-        failure = failures.exceptions[0]
-    # Raised out here, so that the group does not hang on it as its context.
-    if failure is not None:
-        raise failure
-    return [task.result() for task in tasks]
 
 
 def _expected_bars(timeframe: Timeframe, span_ns: int) -> float:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from broker_core import frames
-from broker_core.bar_download import SYMBOLS_A_REQUEST, BarDownload, Piece, Progress, in_groups, together
+from broker_core.at_once import at_once
+from broker_core.bar_download import SYMBOLS_A_REQUEST, BarDownload, Piece, Progress, in_groups
 from broker_core.bar_request import (
     BarRequest,
     Moment,
@@ -257,7 +258,7 @@ class MarketData:
     ) -> dict[str, _Value]:
         wanted = as_symbols(symbols)
         groups = in_groups(wanted, math.ceil(len(wanted) / SYMBOLS_A_REQUEST))
-        answers = await together(fetch(group) for group in groups)
+        answers = await at_once(fetch(group) for group in groups)
         return {symbol: value for answer in answers for symbol, value in answer.items()}
 
 

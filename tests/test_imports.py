@@ -23,6 +23,7 @@ LAYERS = (
     "secret",
     "clock",
     "backoff",
+    "at_once",
     "requests",
     "option_orders",
     "order_terms",
@@ -69,7 +70,7 @@ LAYERS = (
 
 FOR_PLUGINS = frozenset(
     {"hookspecs", "families", "models", "ticks", "option_orders", "order_terms", "orders", "requests", "timeframe", "watchlists"}
-    | {"errors", "clock", "backoff", "secret"}
+    | {"errors", "clock", "backoff", "at_once", "secret"}
 )
 """What a plugin may import of the core."""
 

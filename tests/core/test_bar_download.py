@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_core.bar_download import SYMBOLS_A_REQUEST, BarDownload, Progress, in_groups, shards, together
+from broker_core.bar_download import SYMBOLS_A_REQUEST, BarDownload, Progress, in_groups, shards
 from broker_core.clock import to_ns
 from broker_core.errors import RequestRefused, Unavailable, WireError
 from broker_core.models import BarColumns, BarPage, BarQuery
@@ -260,54 +260,7 @@ class TestConcurrency:
     async def test_waiting_shards_do_not_start_after_a_failure(self):
         """Requests that had not begun when another failed are never sent."""
 
-        class Refusing(Pages):
-            def page(self, query: BarQuery, token: str | None) -> BarPage:
-                raise Unavailable("the line is down")
-
-        source = Refusing()
-        gate_of_one = BarDownload(source, asyncio.Semaphore(1), shards=8)  # type: ignore[arg-type]  # one method is used
-        with pytest.raises(Unavailable):
-            await gate_of_one.fetch(["AAPL"], MINUTE, START, START + 200 * DAY_NS)
-
-        assert len(source.calls) <= 2
-
-    async def test_results_in_order(self):
-        """What is done together comes back in the order it was given, whichever ends first."""
-        second_is_done = asyncio.Event()
-
-        async def first() -> int:
-            await second_is_done.wait()
-            return 1
-
-        async def second() -> int:
-            second_is_done.set()
-            return 2
-
-        assert await together(work() for work in (first, second)) == [1, 2]
-
-    async def test_cancelling_the_whole_cancels_each(self):
-        """The caller's cancellation reaches every request."""
-        ended = []
-        begun = asyncio.Semaphore(0)
-
-        async def work(name: str) -> None:
-            try:
-                begun.release()
-                await asyncio.Event().wait()
-            finally:
-                ended.append(name)
-
-        task = asyncio.create_task(together(work(name) for name in "ab"))
-        await begun.acquire()
-        await begun.acquire()
-        task.cancel()
-        await asyncio.wait((task,))
-
-        assert task.cancelled()
-        assert sorted(ended) == ["a", "b"]
-
-
-class TestProgress:
+        class TestProgress:
     async def test_from_nothing_to_all(self):
         """Progress begins at nothing, never goes back, and ends with all of it done and every bar counted."""
         seen: list[Progress] = []
