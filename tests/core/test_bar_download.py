@@ -260,7 +260,19 @@ class TestConcurrency:
     async def test_waiting_shards_do_not_start_after_a_failure(self):
         """Requests that had not begun when another failed are never sent."""
 
-        class TestProgress:
+        class Refusing(Pages):
+            def page(self, query: BarQuery, token: str | None) -> BarPage:
+                raise Unavailable("the line is down")
+
+        source = Refusing()
+        gate_of_one = BarDownload(source, asyncio.Semaphore(1), shards=8)  # type: ignore[arg-type]  # one method is used
+        with pytest.raises(Unavailable):
+            await gate_of_one.fetch(["AAPL"], MINUTE, START, START + 200 * DAY_NS)
+
+        assert len(source.calls) <= 2
+
+
+class TestProgress:
     async def test_from_nothing_to_all(self):
         """Progress begins at nothing, never goes back, and ends with all of it done and every bar counted."""
         seen: list[Progress] = []
