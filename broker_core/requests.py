@@ -88,6 +88,8 @@ def _given_or_none(field: str, value: Amount | None) -> Decimal | None:
 
 def to_word(kind: type[_Word], field: str, value: _Word | str) -> _Word:
     """The enum's member of this value; ValueError names the others."""
+    if isinstance(value, kind):
+        return value
     try:
         return kind(value)
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 import attrs
+import msgspec
 
 from broker_alpaca.wire import moments
 from broker_alpaca.wire.drift import Drift
@@ -65,7 +65,7 @@ class Call(Generic[T]):
     @property
     def body_bytes(self) -> bytes | None:
         """The body as JSON."""
-        return None if self.body is None else json.dumps(self.body, separators=(",", ":")).encode()
+        return None if self.body is None else msgspec.json.encode(self.body)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -84,15 +84,18 @@ def members(**given: Plain) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
+    # What an order consists of comes first; words of an enum are texts, too.
+    if type(value) is str:
+        return value
+    if type(value) is Decimal:
+        return format(value, "f")
     match value:
-        case bool():
-            return "true" if value else "false"
         case Enum():
             return str(value.value)
+        case bool():
+            return "true" if value else "false"
         case str():
             return value
-        case Decimal():
-            return format(value, "f")
         case datetime():
             return moments.to_text(value)
         case date():

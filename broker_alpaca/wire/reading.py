@@ -179,7 +179,9 @@ def word(known: frozenset[str], **arguments: Any) -> Any:
 
 def _noted(kind: Any, value: Any, where: str, drift: Drift) -> Any:
     for name, known in _words(kind):
-        drift.word(f"{where}.{name}", getattr(value, name), known)
+        word = getattr(value, name)
+        if word not in known:
+            drift.word(f"{where}.{name}", word, known)
     return value
 
 
