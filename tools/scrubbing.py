@@ -9,12 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 REQUEST_HEADERS = frozenset({"accept", "content-type"})
 RESPONSE_HEADERS = frozenset({"content-type", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"})
 """The only headers that are kept: whatever else there is, names, traces or signs in."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _ACCOUNT_NUMBER = re.compile(r"(\"account_number\"\s*:\s*\")([^\"]+)(\")")
+_EVENT_ID = re.compile(r"(\"event_id\"\s*:\s*\")([^\"]+)(\")")
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 FAKE_ACCOUNT_NUMBER = "PA0000000001"
 
@@ -33,6 +36,7 @@ class Scrubber:
         # The longest first: one secret may begin with another.
         self._replaced = {text: replaced[text] for text in sorted(replaced, key=len, reverse=True) if text}
         self._ids: dict[str, str] = {}
+        self._event_ids: dict[str, str] = {}
 
     def cassette(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
         """A whole cassette, scrubbed: addresses, headers and bodies of requests and answers. Raises Leak where something is left."""
@@ -41,10 +45,30 @@ class Scrubber:
         self._check(str(scrubbed))
         return scrubbed
 
+    def frame(self, frame: str | bytes) -> str | bytes:
+        """A frame of a socket, scrubbed: text, or JSON or MessagePack in bytes. Raises Leak where something is left, or for other bytes.
+
+        Packed bytes stay as they are where nothing has to be taken out.
+        """
+        if isinstance(frame, str):
+            scrubbed = self.text(frame)
+            self._check(scrubbed)
+            return scrubbed
+        try:
+            if frame.lstrip()[:1] in (b"{", b"["):
+                return str(self.frame(frame.decode())).encode()
+            value = msgspec.msgpack.decode(frame)
+        except (UnicodeDecodeError, msgspec.DecodeError):
+            raise Leak(f"a frame of {len(frame)} bytes is neither JSON nor MessagePack, so nothing can be taken out of it") from None
+        kept = self._walk(value)
+        self._check(str(kept))
+        return frame if kept == value else msgspec.msgpack.encode(kept)
+
     def text(self, text: str) -> str:
         """Any text, scrubbed."""
         for secret, fake in self._replaced.items():
             text = text.replace(secret, fake)
+        text = _EVENT_ID.sub(lambda found: f"{found[1]}{self._fake_event_id(found[2])}{found[3]}", text)
         return _UUID.sub(lambda found: self._fake_id(found[0]), text)
 
     def _interaction(self, interaction: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +99,10 @@ class Scrubber:
         if real == _NOBODY:
             return real
         return self._ids.setdefault(real, f"00000000-0000-4000-8000-{len(self._ids) + 1:012d}")
+
+    def _fake_event_id(self, real: str) -> str:
+        # Of the same length as theirs, and sorting as they do.
+        return self._event_ids.setdefault(real, f"{len(self._event_ids) + 1:026d}")
 
     def _learn_account_numbers(self, recorded: Mapping[str, Any]) -> None:
         for interaction in recorded["interactions"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Self
 
 import attrs
 from aiohttp import WSMsgType, web
+from stream_tape import frame_of
 
 
 @attrs.frozen
@@ -104,7 +104,7 @@ class TradingHost:
     async def _play(self, socket: web.WebSocketResponse) -> None:
         """Send what the cassette's server sent, as fast as it goes, waiting only for what its client said."""
         for line in self.script:
-            frame = line["text"] if "text" in line else base64.b64decode(line["base64"])
+            frame = frame_of(line)
             if line["dir"] == "out":
                 said = (await socket.receive()).data
                 if said != frame:

@@ -1,0 +1,136 @@
+"""Whole conversations on the trading socket, replayed frame by frame, and over a real socket as fast as it goes."""
+
+from __future__ import annotations
+
+import re
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from replaying import signs_in, trading_replayed
+from stream_tape import frame_of, read, word_for
+from trading_host import TradingHost
+
+from broker_alpaca.config import AlpacaSettings
+from broker_alpaca.trading_feed import TradingFeed
+from broker_alpaca.transport import Sockets
+from broker_alpaca.wire.drift import Drift
+from broker_core.clock import StillClock
+from broker_core.errors import Unavailable
+from broker_core.lifecycle import adopt, apply
+from broker_core.models import Environment
+from broker_core.orders import Order, OrderEvent
+
+FOLDER = Path(__file__).parents[2] / "cassettes" / "stream"
+CASSETTES = ("trading_paper", "trading_live")
+
+
+def receive(event: OrderEvent, orders: dict[str, Order], places: dict[str, str]) -> None:
+    """Move the order that the news is about, or begin one; then those of its legs."""
+    names = [name for name in (event.client_order_id, event.broker_order_id, event.replaces, event.replaced_by) if name]
+    place = next((places[name] for name in names if name in places), None)
+    if place is None:
+        place = event.client_order_id or ""
+        orders[place] = adopt(place, event).order
+    else:
+        orders[place] = apply(orders[place], event).order
+    places.update(dict.fromkeys(names, place))
+    for leg in event.legs:
+        receive(leg, orders, places)
+
+
+@pytest.mark.parametrize("name", CASSETTES)
+def test_conversation_is_held_word_by_word(name: str):
+    """The same words go out, and what comes in is understood to the last member."""
+    first, lines = read(FOLDER / f"{name}.jsonl")
+    drift = Drift()
+    items = trading_replayed(lines, drift)
+
+    assert [word_for(item) for item in items] == first["items"]
+    assert drift.counts == {}
+    binary = {line["dir"] for line in lines if "base64" in line}
+    assert binary == ({"in"} if name == "trading_paper" else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        (
+            "trading_paper",
+            {
+                "cassette-filled": "filled 10 399.994",
+                "cassette-canceled": "canceled 4 399.97",
+                "cassette-replaced": "filled 10 396",
+                "cassette-rejected": "rejected 0 None",
+                "cassette-spread": "filled 2 2.05",
+            },
+        ),
+        (
+            "trading_live",
+            {
+                "cassette-filled": "filled 10 61.494",
+                "cassette-canceled": "canceled 4 61.47",
+                "cassette-replaced": "filled 10 57.5",
+                "cassette-rejected": "rejected 0 None",
+                "cassette-spread": "filled 2 0.77",
+            },
+        ),
+    ],
+)
+def test_conversation_brings_every_order_to_its_end(name: str, ends: dict[str, str]):
+    """Orders end as they did, each with its total and average; a replaced one is one order with two ids."""
+    _, lines = read(FOLDER / f"{name}.jsonl")
+    events = [item for item in trading_replayed(lines, Drift()) if isinstance(item, OrderEvent)]
+    orders: dict[str, Order] = {}
+    ids: dict[str, str] = {}
+    for event in events:
+        receive(event, orders, ids)
+    named = {place: order for place, order in orders.items() if place.startswith("cassette")}
+    legs = [order for place, order in orders.items() if not place.startswith("cassette")]
+
+    assert {place: f"{order.state} {order.filled_qty} {order.filled_avg_price}" for place, order in named.items()} == ends
+    assert len(named["cassette-replaced"].broker_ids) == 2
+    assert [f"{order.state} {order.filled_qty}" for order in legs] == ["filled 2", "filled 2"]
+    assert sum(order.filled_avg_price or 0 for order in legs) == named["cassette-spread"].filled_avg_price
+
+
+async def listen(feed: TradingFeed, items: list[Any]) -> None:
+    """Put what one connection brings into a list."""
+    async with aclosing(feed.connect()) as batches:  # type: ignore[type-var]  # this feed's is a generator
+        async for batch in batches:
+            items += batch
+
+
+@pytest.mark.parametrize("name", CASSETTES)
+async def test_conversation_over_a_socket(name: str):
+    """The feed holds it over a real socket, with every frame as fast as it goes, and brings the very same."""
+    first, lines = read(FOLDER / f"{name}.jsonl")
+    key, secret = signs_in(lines)
+    environment = Environment.LIVE if name == "trading_live" else Environment.PAPER
+    sockets, drift, items = Sockets(), Drift(), []
+    async with TradingHost(lines) as host:
+        settings = AlpacaSettings(key=key, secret=secret, environment=environment, trading_url=host.url)
+        feed = TradingFeed(settings, sockets, clock=StillClock(), drift=drift)
+        with pytest.raises(Unavailable, match="closed with code 1000"):
+            await listen(feed, items)
+        await sockets.close()
+
+    assert host.differences == []
+    assert items == trading_replayed(lines, Drift())
+    assert [word_for(item) for item in items] == first["items"]
+    assert drift.counts == {}
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.iterdir()))
+def test_cassettes_hold_nobodys_secrets(name: str):
+    """Keys are made up, ids are counted, and nothing names an account."""
+    first, lines = read(FOLDER / f"{name}.jsonl")
+    texts = [frame if isinstance(frame := frame_of(line), str) else frame.decode(errors="replace") for line in lines]
+    ids = {found for text in texts for found in re.findall(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", text)}
+
+    assert first.keys() == {"wish", "items"}
+    assert any("MADEUP" in text for text in texts)
+    assert not [found for found in ids if not found.startswith("00000000-0000-")]
+    assert not [text for text in texts if "account_number" in text]
+    assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
