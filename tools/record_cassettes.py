@@ -33,7 +33,7 @@ from broker_alpaca.client import AlpacaClient
 from broker_alpaca.config import DATA_URL, PAPER_URL, AlpacaSettings
 from broker_alpaca.transport import HttpTransport
 from broker_core.clock import SystemClock, TimeSortedIds, seeded
-from broker_core.errors import BrokerError
+from broker_core.errors import BrokerError, ConfigError
 from broker_core.models import Environment
 
 FOLDER = Path(__file__).parents[1] / "cassettes" / "rest"
@@ -61,6 +61,22 @@ def scrubber_for(settings: AlpacaSettings, names: Names) -> Scrubber:
     return Scrubber({**{real: fake for real, fake in hosts.items() if real != fake}, **secrets, **made_up})
 
 
+def paper_account(environ: Mapping[str, str]) -> AlpacaSettings:
+    """The account to record with. Raises ConfigError where there is none, or a live one."""
+    settings = config.read(environ)
+    if settings is None:
+        raise ConfigError("there are no credentials; set APCA_API_KEY_ID and APCA_API_SECRET_KEY of a paper account")
+    if settings.environment is not Environment.PAPER:
+        raise ConfigError("this places orders; it takes a paper account only")
+    return settings
+
+
+def names_of_this_run() -> Names:
+    """Names that no recording has used before."""
+    run = TimeSortedIds()()
+    return Names(**{field.name: f"{getattr(Names(), field.name)}-{run}" for field in attrs.fields(Names)})
+
+
 async def record(settings: AlpacaSettings, names: Names, wanted: Iterable[str], folder: Path) -> None:
     """Hold these scenarios and put their cassettes into the folder, which is there, each when it is complete. Raises Leak."""
     persister = ScrubbingPersister(scrubber_for(settings, names))
@@ -83,15 +99,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Record the cassettes with a real paper account.")
     parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], help="by default all of them")
     wanted = parser.parse_args().scenario or list(SCENARIOS)
-    settings = config.read(os.environ)
-    if settings is None:
-        return _fail("there are no credentials; set APCA_API_KEY_ID and APCA_API_SECRET_KEY of a paper account")
-    if settings.environment is not Environment.PAPER:
-        return _fail("this places orders; it takes a paper account only")
-    run = TimeSortedIds()()
-    names = Names(**{field.name: f"{getattr(Names(), field.name)}-{run}" for field in attrs.fields(Names)})
     try:
-        asyncio.run(record(settings, names, wanted, FOLDER))
+        asyncio.run(record(paper_account(os.environ), names_of_this_run(), wanted, FOLDER))
     except BrokerError as error:
         return _fail(str(error))
     sys.stdout.write(f"written to {FOLDER}: {', '.join(wanted)}\n")
