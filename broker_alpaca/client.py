@@ -136,7 +136,8 @@ class AlpacaClient:
             seen.add(token)
 
     async def _once(self, call: Call[T]) -> T:
-        await self._limits[call.host].take(call.lane)
+        limit = self._limits[call.host]
+        await limit.take(call.lane)
         try:
             answer = await within(self.clock, self.settings.deadline, self._transport.exchange(call))
         except NotSent as error:
@@ -145,7 +146,7 @@ class AlpacaClient:
             raise unanswered(call, self._masked(str(error))) from None
         except TimeoutError:
             raise unanswered(call, f"no answer within {self.settings.deadline:g} s") from None
-        wait = self._limits[call.host].learn(answer)
+        wait = limit.learn(answer)
         if not answer.is_success:
             raise self._error(call, answer, wait)
         try:

@@ -116,11 +116,12 @@ class RateLimit:
     def _wait(self, lane: Lane) -> float:
         self._refill()
         kept = 0.0 if lane is Lane.ORDER else max(1.0, self._limit * _RESERVE)
-        missing = max(1.0 + min(kept, self._limit - 1) - self._tokens, 0.0)
-        wait = max(missing * _PERIOD / self._limit, self._paused_until - self._clock.monotonic())
+        missing = 1.0 + min(kept, self._limit - 1) - self._tokens
+        wait = max(missing * _PERIOD / self._limit, self._paused_until - self._filled_at)
         return max(wait, _SHORTEST_WAIT) if wait > 0 else 0.0
 
     def _refill(self) -> None:
+        """Count what has come in until now."""
         now = self._clock.monotonic()
         self._tokens = min(self._tokens + (now - self._filled_at) * self._limit / _PERIOD, self._limit)
         self._filled_at = now
