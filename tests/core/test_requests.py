@@ -38,6 +38,7 @@ PRICES: dict[type[OrderRequest], dict[str, Any]] = {
     StopLimitOrder: {"stop_price": 100, "limit_price": 101},
     TrailingStopOrder: {"trail_percent": 1},
 }
+GROUPS = [kind for kind in OrderClass if kind is not OrderClass.MLEG]
 KINDS = sorted(PRICES, key=lambda kind: kind.__name__)
 
 
@@ -467,7 +468,7 @@ def requests(draw: st.DrawFn) -> OrderRequest:
     kind = draw(st.sampled_from(KINDS))
     side = draw(st.sampled_from(Side))
     terms: dict[str, Any] = {"strategy": draw(labels), "signal_id": draw(labels)}
-    order_class = OrderClass.SIMPLE if kind is TrailingStopOrder else draw(st.sampled_from([kind for kind in OrderClass if kind is not OrderClass.MLEG]))
+    order_class = OrderClass.SIMPLE if kind is TrailingStopOrder else draw(st.sampled_from(GROUPS))
     low, middle, high = sorted(draw(st.lists(prices, min_size=3, max_size=3, unique=True)))
     gain, loss = (high, low) if side is Side.BUY else (low, high)
     stop = StopLoss(loss, draw(st.none() | prices))
@@ -506,7 +507,7 @@ def foreign(draw: st.DrawFn) -> ForeignOrder:
         draw(symbols),
         draw(st.sampled_from(Side)),
         order_type=draw(st.sampled_from(OrderType)),
-        order_class=draw(st.sampled_from([kind for kind in OrderClass if kind is not OrderClass.MLEG])),
+        order_class=draw(st.sampled_from(GROUPS)),
         time_in_force=draw(st.sampled_from(TimeInForce)),
         extended_hours=draw(st.booleans()),
         take_profit=draw(st.none() | prices.map(TakeProfit)),
