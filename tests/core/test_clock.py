@@ -254,6 +254,7 @@ async def test_within_ends_work_that_takes_too_long():
     waiting = asyncio.create_task(within(clock, 5, work()))
     await clock.advance(5)
 
+    assert waiting.done()
     with pytest.raises(TimeoutError, match="no result within 5 s"):
         await waiting
     assert ended == [5.0]
