@@ -78,7 +78,9 @@ def prism(tmp_path_factory: pytest.TempPathFactory) -> str:
         return PRISM
     folder = tmp_path_factory.mktemp("prism")
     command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), "@stoplight/prism-cli@5"]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run([*command, "--fetch-retries", "1"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(f"npm could not install Prism: {done.stderr[-1000:]}")
     return str(folder / "node_modules" / ".bin" / "prism")
 
 
