@@ -53,6 +53,6 @@ def whole_seconds(texts: Sequence[str]) -> Array | None:
         return None
     months = (years * 12 + month - 1970 * 12 - 1).view("datetime64[M]")
     days = months.astype("datetime64[D]").view(np.int64)
-    if day.max() > 28 and (days + day > (months + 1).astype("datetime64[D]").view(np.int64)).any():
+    if day.max() > 28 and (days + day > (months + np.timedelta64(1, "M")).astype("datetime64[D]").view(np.int64)).any():
         return None
     return (((days + day - 1) * 24 + hour) * 60 + minute) * 60_000_000_000 + second.astype(np.int64) * 1_000_000_000
