@@ -306,7 +306,7 @@ def test_doctor_asks_the_broker_when_told_to(run: Run):
         ("LISTER_AHEAD", "-60", "clock", "warning", r"(5\d|60)\.\d s behind the broker", Exit.DONE),
         ("LISTER_BLOCKED", "1", "trading", "warning", "trading is blocked, and the account is RESTRICTED", Exit.DONE),
         ("LISTER_STATUS", "APPROVED", "trading", "warning", "the account is APPROVED, not ACTIVE", Exit.DONE),
-        ("LISTER_DRIFT", "1", "words", "warning", "order.status: resting (3 times)", Exit.DONE),
+        ("LISTER_DRIFT", "1", "words", "warning", r"order.status: resting \(3 times\)", Exit.DONE),
         ("LISTER_DEAF", "1", "account", "problem", "lister: nobody answers", Exit.BROKER),
     ],
 )
