@@ -30,7 +30,8 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -319,18 +320,22 @@ async def blast_alpaca_py(port: int, size: int, _codec: str) -> Tally:
     return tally
 
 
-async def blast_floor(port: int, size: int, codec: str) -> Tally:
-    tally = Tally(MESSAGES[size])
-    decode = (msgspec.json if codec == "json" else msgspec.msgpack).Decoder().decode
-    async with (
-        aiohttp.ClientSession() as session,
-        session.ws_connect(f"ws://127.0.0.1:{port}/blast/{size}", headers={"Content-Type": f"application/{codec}"}) as ws,
-    ):
+@asynccontextmanager
+async def bare(url: str, codec: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A signed-in socket and nothing around it."""
+    async with aiohttp.ClientSession() as session, session.ws_connect(url, headers={"Content-Type": f"application/{codec}"}) as ws:
         await ws.receive()
         await ws.send_bytes(b"auth")
         await ws.receive()
         await ws.send_bytes(b"subscribe")
         await ws.receive()
+        yield ws
+
+
+async def blast_floor(port: int, size: int, codec: str) -> Tally:
+    tally = Tally(MESSAGES[size])
+    decode = (msgspec.json if codec == "json" else msgspec.msgpack).Decoder().decode
+    async with bare(f"ws://127.0.0.1:{port}/blast/{size}", codec) as ws:
         for number in range(MESSAGES[size] // size):
             batch = decode((await ws.receive()).data)
             if number == 0:
@@ -475,12 +480,19 @@ def latency(port: int, rounds: int) -> list[dict[str, object]]:
             note(item.timestamp.timestamp())
 
         url = f"ws://127.0.0.1:{port}/paced/1"
+        if name == "floor":
+            decode = msgspec.msgpack.Decoder().decode
+            async with bare(url, "msgpack") as ws:
+                for _ in range(expected):
+                    (message,) = decode((await ws.receive()).data)
+                    note(message["t"].timestamp())
+            return sorted(late[expected // 10 :])
         close = await (ours(url, "msgpack", take, take, take) if name == "ours" else alpaca_py(url, take_peer, take_peer, take_peer))
         await done.wait()
         await close()
         return sorted(late[expected // 10 :])
 
-    figures: dict[str, list[tuple[float, float]]] = {"alpaca-py": [], "ours": []}
+    figures: dict[str, list[tuple[float, float]]] = {"alpaca-py": [], "floor": [], "ours": []}
     for _ in range(rounds):
         for name, kept in figures.items():
             gc.collect()
