@@ -557,16 +557,12 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(cores) > 1:
-        os.sched_setaffinity(0, {cores[1] if arguments.serve else cores[0]})
     if arguments.serve:
         if len(cores) > 1:
             os.sched_setaffinity(0, {cores[-1]})
         serve()
         return
     rows: list[dict[str, object]] = []
-    if len(cores) > 1:
-        os.sched_setaffinity(0, cores)
     server = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None

@@ -25,7 +25,6 @@ from broker_core.errors import RateLimited, RemoteError, Unavailable, WireError
 from broker_core.families import HOOK_API
 from broker_core.models import Account, Capabilities, Channel, Environment
 from broker_core.requests import OrderClass, OrderType, TimeInForce
-from broker_core.secret import MASK
 from broker_core.timeframe import Unit
 
 T = TypeVar("T")
@@ -86,7 +85,7 @@ class AlpacaClient:
         """Where the settings come from, and what they lead to: for ``broker doctor``."""
         settings = self.settings
         found = ", ".join(f"{setting} from {name}" for setting, name in settings.origins.items()) or "given as arguments"
-        return (f"{found}", f"trading at {settings.trading_url}, data at {settings.data_url}, streams at {settings.stream_url}")
+        return (found, f"trading at {settings.trading_url}, data at {settings.data_url}, streams at {settings.stream_url}")
 
     async def open(self) -> Account:
         """Read the account, which proves the credentials. Raises AuthError, Unavailable, RateLimited."""
@@ -168,4 +167,4 @@ class AlpacaClient:
         """The text without the credentials, should the other side have sent them back."""
         for secret in self.settings.secrets:
             text = secret.mask(text)
-        return text or MASK
+        return text

@@ -16,7 +16,7 @@ from broker_alpaca.transport import Socket, Sockets
 from broker_alpaca.wire.data_stream import Codec, Credentials, DataConversation
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.symbols import Kind, kind_of
-from broker_core.errors import RateLimited, Unavailable
+from broker_core.errors import RateLimited
 from broker_core.models import Channel, News, StreamItem, Wish
 from broker_core.secret import Secret
 
@@ -115,14 +115,8 @@ class DataFeed:
                 self._socket = self._conversation = None
 
     async def probe(self) -> bool:
-        """Ping; the answer says that the connection is alive."""
-        if self._socket is None:
-            return False
-        try:
-            await self._socket.ping()
-        except Unavailable:
-            return False
-        return True
+        """Whether there is a connection, and its other side answers a ping."""
+        return self._socket is not None and await self._socket.is_alive()
 
     async def _send(self, socket: Socket, conversation: DataConversation) -> None:
         for message in conversation.outgoing():

@@ -12,7 +12,6 @@ from broker_alpaca.transport import Socket, Sockets
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.trade_stream import TradeConversation
 from broker_core.clock import Clock
-from broker_core.errors import Unavailable
 from broker_core.models import Channel, SignedIn, Wish
 from broker_core.orders import OrderEvent
 
@@ -51,11 +50,5 @@ class TradingFeed:
                 self._socket = None
 
     async def probe(self) -> bool:
-        """Whether the other side answers a ping."""
-        if self._socket is None:
-            return False
-        try:
-            await self._socket.ping()
-        except Unavailable:
-            return False
-        return True
+        """Whether there is a connection, and its other side answers a ping."""
+        return self._socket is not None and await self._socket.is_alive()

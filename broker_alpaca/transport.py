@@ -104,14 +104,15 @@ class Socket:
                 case _:
                     raise Unavailable(f"alpaca: the socket was closed with code {self._socket.close_code}")
 
-    async def ping(self) -> None:
-        """Return when the other side has answered a ping; somebody must be receiving meanwhile. Raises Unavailable."""
+    async def is_alive(self) -> bool:
+        """True when the other side has answered a ping, False on a closed socket; somebody must be receiving meanwhile."""
         self._pong.clear()
         try:
             await self._socket.ping()
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise Unavailable(f"alpaca: the socket is closed: {_words(error)}") from None
+        except (aiohttp.ClientError, ConnectionError):
+            return False
         await self._pong.wait()
+        return True
 
 
 class Sockets:

@@ -81,9 +81,9 @@ class TapedSocket(Socket):
         self._tape.add("in", message)
         return message
 
-    async def ping(self) -> None:
-        """Return when the other side has answered a ping. Raises Unavailable."""
-        await self._taped.ping()
+    async def is_alive(self) -> bool:
+        """True when the other side has answered a ping, False on a closed socket."""
+        return await self._taped.is_alive()
 
 
 class TapedSockets(Sockets):
