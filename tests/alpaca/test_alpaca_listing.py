@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from scripted_host import Reply, Request, ScriptedHost
 
 from broker_alpaca import listing
 from broker_alpaca.orders import AlpacaOrders
+from broker_alpaca.wire import option_contracts
 from broker_core.errors import RequestRefused, Unavailable, WireError
-from broker_core.orders import EventKind, Source, State
+from broker_core.lifecycle import create
+from broker_core.orders import EventKind, Order, ReplaceTerms, Source, State
+from broker_core.requests import LimitOrder
 
 TERMS = {"symbol": "AAPL", "side": "buy", "type": "limit", "limit_price": "150", "qty": "1", "time_in_force": "day"}
 
@@ -199,3 +203,49 @@ async def test_the_moment_of_an_order_without_any_is_now(connect: Connect):
     assert event is not None
     assert isinstance(event.at, datetime)
     assert abs(event.at - client.clock.now()) < timedelta(seconds=60)
+
+
+class TestWithoutTheBrokersId:
+    """What is asked of an order of which only our own id is known."""
+
+    async def test_a_cancel_finds_the_order_first(self, host: PaperHost, connect: Connect):
+        """One look-up by our id, then the cancel of the order it found."""
+        (order_id,) = place(host, 1)
+        await AlpacaOrders(connect(host.url)).cancel(known_by("0"))
+
+        assert host.requests == ["GET /v2/orders:by_client_order_id", f"DELETE /v2/orders/{order_id}"]
+        assert host.orders[order_id]["status"] == "pending_cancel"
+
+    async def test_a_replacement_finds_the_order_first(self, host: PaperHost, connect: Connect):
+        """One look-up by our id, then the replacement of the order it found."""
+        (order_id,) = place(host, 1)
+        event = await AlpacaOrders(connect(host.url)).replace(known_by("0"), ReplaceTerms(limit_price=Decimal(151)), "T2")
+
+        assert host.requests == ["GET /v2/orders:by_client_order_id", f"PATCH /v2/orders/{order_id}"]
+        assert (event.replaces, event.client_order_id) == (order_id, "T2")
+
+    async def test_what_the_broker_does_not_hold_cannot_be_ended(self, host: PaperHost, connect: Connect):
+        """It is refused, and nothing is sent that could end another order."""
+        with pytest.raises(RequestRefused, match="there is no order T9"):
+            await AlpacaOrders(connect(host.url)).cancel(known_by("T9"))
+
+        assert host.requests == ["GET /v2/orders:by_client_order_id"]
+
+
+def known_by(local_id: str) -> Order:
+    """An order of ours that has no broker's id yet."""
+    order, _ = create(local_id, LimitOrder("AAPL", "buy", qty=1, limit_price=150), START)
+    return order
+
+
+@pytest.mark.parametrize("tokens", [["x", "x"], ["x", "y", "x"]])
+async def test_pages_that_go_round_in_a_circle_end(connect: Connect, tokens: list[str]):
+    """A token that was given before is an error, not another round."""
+    answers = iter(tokens)
+    async with ScriptedHost(lambda _: Reply(200, {"option_contracts": [], "next_page_token": next(answers)})) as host:
+        pages = connect(host.url).pages(lambda token: option_contracts.page(page_token=token), lambda page: page.next_token)
+        with pytest.raises(WireError, match="the same page token twice"):
+            async for _ in pages:
+                pass
+
+    assert [request.query.get("page_token") for request in host.requests] == [None, *tokens[:-1]]
