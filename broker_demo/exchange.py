@@ -201,6 +201,7 @@ class Exchange:
             reserve_qty=None if opens else reserve_qty(request, quote),
             role=Role.TAKE_PROFIT if request.order_class is OrderClass.OCO else Role.ENTRY,
             group_id=None if request.order_class is OrderClass.SIMPLE else order_id,
+            group_class=request.order_class,
         )
 
     def _leg(self, parent: PaperOrder, role: Role, request: OrderRequest) -> PaperOrder:

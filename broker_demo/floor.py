@@ -162,6 +162,7 @@ class Floor:
             client_order_id=client_order_id or self.state.ids(),
             request=request,
             updated_ns=self.state.now_ns,
+            submitted_ns=self.state.now_ns,
             replaces=old.order_id,
             reserve_price=old.reserve_price if quote is None else reserve_price(request, quote),
         )

@@ -12,7 +12,7 @@ import attrs
 
 from broker_core.clock import from_ns
 from broker_core.orders import ZERO, EventKind, OrderEvent, Source, State
-from broker_core.requests import OrderRequest, Side
+from broker_core.requests import OrderClass, OrderRequest, Side
 
 SMALLEST_QTY = Decimal("0.000000001")
 """The step of fractional quantities."""
@@ -84,6 +84,8 @@ class PaperOrder:
     role: Role = Role.ENTRY
     group_id: str | None = None
     """The id of the order that began the group; the same for all members, also after replacements."""
+    group_class: OrderClass = OrderClass.SIMPLE
+    """The class of the order that began the group."""
     is_leg: bool = False
     """Whether it came with another order."""
     waiting: bool = False
@@ -93,6 +95,8 @@ class PaperOrder:
     """The best price a trailing stop has seen."""
     filled_qty: Decimal = ZERO
     filled_amount: Decimal = ZERO
+    submitted_ns: int | None = None
+    """When it took the place of another; None for one that did not, and was taken when it was created."""
     replaces: str | None = None
     replaced_by: str | None = None
     ended_ns: int | None = None

@@ -36,6 +36,8 @@ else:
 
 FORMAT = "broker demo account"
 VERSION = 1
+_LATER = frozenset({"submitted_ns", "group_class"})
+"""What files of this version may lack, because it was added when there were some already."""
 
 
 class StateFile:
@@ -249,7 +251,9 @@ def _maker(kind: Any) -> Callable[[Any], Any]:
         return lambda value: from_terms(_checked(value, dict))
     if attrs.has(kind):
         makers = [(field.name, _maker(field.type)) for field in attrs.fields(attrs.resolve_types(kind))]
-        return lambda value: kind(**{name: make(_checked(value, dict)[name]) for name, make in makers})
+        return lambda value: kind(
+            **{name: make(_checked(value, dict)[name]) for name, make in makers if name in value or name not in _LATER}
+        )
     if kind is Decimal:
         return lambda value: to_decimal(_checked(value, str))
     if issubclass(kind, StrEnum):

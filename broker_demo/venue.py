@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from broker_core.clock import Clock, within
 from broker_core.errors import StorageError, Unavailable
 from broker_core.orders import OrderEvent
 from broker_demo.exchange import Exchange
-from broker_demo.feeds import DataFeed, TradingFeed
 from broker_demo.market_time import MarketTime
 from broker_demo.prices import Prices
 from broker_demo.state import StateFile
@@ -26,11 +25,34 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
+class OrderNews(Protocol):
+    """Who is told of order events, once they are written down."""
+
+    def tell(self, events: Sequence[OrderEvent]) -> None:
+        """Take what has happened to orders."""
+
+    def stop(self, error: Unavailable | None = None) -> None:
+        """Take note that the market has stopped, and why."""
+
+
+class MarketNews(Protocol):
+    """Who is told what the market does."""
+
+    def next_moment(self, prices: Prices, after_ns: int) -> int:
+        """The next moment at which there is something to tell; ``NEVER_NS`` when there is none."""
+
+    def tell(self, prices: Prices, after_ns: int, until_ns: int) -> None:
+        """Take what the market has done after one moment and no later than another."""
+
+    def stop(self, error: Unavailable | None = None) -> None:
+        """Take note that the market has stopped, and why."""
+
+
 class Venue:
     """One exchange, its clock, its file and its feeds. ``run`` is the task that keeps it going by itself."""
 
     def __init__(
-        self, exchange: Exchange, *, clock: Clock, time: MarketTime, file: StateFile | None, trading: TradingFeed, data: DataFeed
+        self, exchange: Exchange, *, clock: Clock, time: MarketTime, file: StateFile | None, trading: OrderNews, data: MarketNews
     ) -> None:
         self.exchange = exchange
         self.unsaved: StorageError | None = None

@@ -1,0 +1,60 @@
+"""Moments on the wire: RFC 3339 texts with up to nine digits of a second, and integer nanoseconds since the Unix epoch on our side."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+from broker_core.clock import from_ns, to_ns
+from broker_core.timeframe import exchange_zone
+
+_SECOND_NS = 1_000_000_000
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:?\d\d)?\Z", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
+
+
+def moment_text(ns: int) -> str:
+    """The moment in UTC with ``Z``, its trailing zeros dropped, as the data host writes it."""
+    seconds, rest = divmod(ns, _SECOND_NS)
+    whole = f"{from_ns(seconds * _SECOND_NS):%Y-%m-%dT%H:%M:%S}"
+    return f"{whole}.{rest:09d}".rstrip("0") + "Z" if rest else f"{whole}Z"
+
+
+def new_york_text(ns: int) -> str:
+    """The moment with New York's offset, as the market clock is written."""
+    moment = from_ns(ns).astimezone(exchange_zone())
+    rest = ns % _SECOND_NS
+    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    offset = f"{moment:%z}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}{offset[:3]}:{offset[3:]}"
+
+
+def moment_ns(text: str) -> int:
+    """Read an RFC 3339 text; one without an offset is in UTC. Raises ValueError."""
+    found = _MOMENT.match(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not an RFC 3339 moment")
+    whole, fraction, offset = found.groups()
+    zone = "+00:00" if offset in (None, "Z", "z") else offset
+    moment = datetime.fromisoformat(f"{whole.upper()}{zone}").astimezone(UTC)
+    return to_ns(moment) + int((fraction or "").ljust(9, "0"))
+
+
+def is_day(text: str) -> bool:
+    """Whether this is a bare date, ``YYYY-MM-DD``."""
+    return _DAY.match(text) is not None
+
+
+def day_start_ns(day: date) -> int:
+    """The midnight in New York with which this day begins."""
+    return to_ns(datetime(day.year, day.month, day.day, tzinfo=exchange_zone()).astimezone(UTC))
+
+
+def day_end_ns(day: date) -> int:
+    """The last nanosecond of this day in New York."""
+    return day_start_ns(day + timedelta(days=1)) - 1
+
+
+def new_york_day(ns: int) -> date:
+    """The calendar day in New York that holds this moment."""
+    return from_ns(ns).astimezone(exchange_zone()).date()

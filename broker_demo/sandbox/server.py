@@ -1,0 +1,259 @@
+"""The sandbox itself: opens an exchange, binds it to loopback, and turns HTTP requests into calls and answers into responses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import attrs
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from broker_core.clock import Clock, IdFactory, SystemClock, TimeSortedIds, seeded
+from broker_core.errors import ConfigError, RequestRefused, Unavailable
+from broker_core.secret import Secret
+from broker_demo.opening import prepare
+from broker_demo.sandbox.answers import Host, Refused, missing
+from broker_demo.sandbox.call import Call
+from broker_demo.sandbox.desk import Desk
+from broker_demo.sandbox.faults.admin import admin_app
+from broker_demo.sandbox.faults.http import exchange, response
+from broker_demo.sandbox.faults.plan import Faults
+from broker_demo.sandbox.profile import Profile
+from broker_demo.sandbox.routes import Route, routes
+from broker_demo.sandbox.settings import SandboxSettings
+from broker_demo.sandbox.signing import KeyPair
+from broker_demo.sandbox.sockets.endpoints import endpoints
+from broker_demo.sandbox.sockets.lines import Lines
+from broker_demo.sandbox.sockets.market_tape import MarketTape
+from broker_demo.sandbox.sockets.trade_updates import TradeUpdates
+from broker_demo.state import StateFile
+from broker_demo.venue import Venue
+
+log = logging.getLogger(__name__)
+
+_SEEDS = 2**31
+_LARGEST_BODY = 1 << 20
+_WAIT_FOR_REQUESTS = 0.5
+"""Seconds that running requests have when the sandbox stops."""
+
+
+@attrs.frozen(kw_only=True)
+class Addresses:
+    """Where a sandbox is reached, and with which keys; what ``broker sandbox`` prints."""
+
+    trading_url: str
+    data_url: str
+    stream_url: str
+    """Of market data, without the feed's path."""
+    trading_stream_url: str
+    admin_url: str
+    key: str
+    secret: Secret
+
+
+class Sandbox:
+    """One account behind Alpaca's wire. Use it as an asynchronous context manager, or ``start`` it and ``stop`` it.
+
+    Raises ConfigError for settings that cannot be followed, an address that is taken included, and StorageError for an account
+    that cannot be kept.
+    """
+
+    def __init__(
+        self,
+        settings: SandboxSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        ids: IdFactory | None = None,
+        random: random.Random | None = None,
+    ) -> None:
+        self.settings = settings or SandboxSettings()
+        self._clock = clock or SystemClock()
+        self._ids = ids or TimeSortedIds(self._clock)
+        self._random = random or seeded()
+        self._file: StateFile | None = None
+        self._desk: Desk | None = None
+        self._runners: list[web.AppRunner] = []
+        self._market: asyncio.Task[None] | None = None
+        self._addresses: Addresses | None = None
+
+    @property
+    def desk(self) -> Desk:
+        """What stands behind the addresses. Raises Unavailable while the sandbox is not started."""
+        if self._desk is None:
+            raise Unavailable("sandbox: it is not started")
+        return self._desk
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where it is reached. Raises Unavailable while the sandbox is not started."""
+        if self._addresses is None:
+            raise Unavailable("sandbox: it is not started")
+        return self._addresses
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.stop()
+
+    async def start(self) -> Addresses:
+        """Open the exchange and let requests in."""
+        self._desk = desk = await self._open()
+        desk.venue.save()
+        if desk.venue.unsaved is not None:
+            raise desk.venue.unsaved
+        port = await self._serve(_application(desk), self.settings.port)
+        admin_port = await self._serve(admin_app(desk), self.settings.admin_port)
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        self._addresses = Addresses(
+            trading_url=f"http://{host}:{port}",
+            data_url=f"http://{host}:{port}",
+            stream_url=f"ws://{host}:{port}",
+            trading_stream_url=f"ws://{host}:{port}/stream",
+            admin_url=f"http://{host}:{admin_port}",
+            key=desk.keys.key,
+            secret=desk.keys.secret,
+        )
+        self._market = asyncio.create_task(desk.venue.run(), name="sandbox market")
+        log.info(
+            "sandbox: account %s behind %s, faults on %s", desk.exchange.account_id, self._addresses.trading_url, self._addresses.admin_url
+        )
+        return self._addresses
+
+    async def run(self) -> None:
+        """Wait for the end of the market, which only an error or a cancellation brings."""
+        if self._market is not None:
+            await asyncio.shield(self._market)
+
+    async def stop(self) -> None:
+        """End all connections, write the account down and let go of its file. Does nothing when there is nothing to stop."""
+        market, self._market = self._market, None
+        if market is not None:
+            market.cancel()
+            (outcome,) = await asyncio.gather(market, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                log.error("sandbox: the market had stopped", exc_info=outcome)
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            desk.updates.stop()
+            desk.tape.stop()
+        runners, self._runners = self._runners, []
+        for runner in runners:
+            await runner.cleanup()
+        if desk is not None:
+            desk.venue.save()
+        if self._file is not None:
+            self._file.release()
+
+    async def _open(self) -> Desk:
+        settings = self.settings.demo
+        seed = self._random.randrange(_SEEDS) if settings.seed is None else settings.seed
+        kept = None
+        if settings.state is not None:
+            self._file = StateFile(settings.state)
+            self._file.lock()
+            kept = await asyncio.to_thread(self._file.load)
+            if kept is not None:
+                seed = kept.ids.seed
+        # Reading a calendar or a file, or working through a long absence, takes long enough for the event loop to notice.
+        exchange_, time = await asyncio.to_thread(prepare, settings, seed, kept, clock=self._clock, ids=self._ids)
+        lines = Lines()
+        updates, tape = TradeUpdates(lines), MarketTape(lines)
+        updates.attach(exchange_)
+        return Desk(
+            keys=KeyPair(self.settings.key or f"PK{self._ids()[:18]}", self.settings.secret or Secret(self._ids() + self._ids())),
+            venue=Venue(exchange_, clock=self._clock, time=time, file=self._file, trading=updates, data=tape),
+            profile=Profile(),
+            updates=updates,
+            tape=tape,
+            lines=lines,
+            faults=Faults(),
+            clock=self._clock,
+            ids=self._ids,
+        )
+
+    async def _serve(self, application: web.Application, port: int) -> int:
+        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_WAIT_FOR_REQUESTS)
+        self._runners.append(runner)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.settings.host, port).start()
+        except OSError as error:
+            raise ConfigError(f"sandbox: {self.settings.host} port {port} cannot be bound: {error.strerror or error}") from None
+        bound: int = runner.addresses[0][1]
+        return bound
+
+
+def _application(desk: Desk) -> web.Application:
+    application = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_with_faults(desk)])
+    for path, talk in endpoints().items():
+        application.router.add_get(path, partial(talk, desk))
+    for route in routes():
+        application.router.add_route(route.method, route.path, partial(_handle, desk, route))
+    return application
+
+
+_Next: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _with_faults(desk: Desk) -> Middleware:
+    @web.middleware
+    async def carry(request: web.Request, handler: _Next) -> web.StreamResponse:
+        return await exchange(desk.faults, request, partial(_answer, request, handler))
+
+    return carry
+
+
+async def _answer(request: web.Request, handler: _Next) -> web.StreamResponse:
+    """Whatever the handler says, in Alpaca's shape; also where there is no handler."""
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return response(refused.answer)
+    except RequestRefused as error:
+        return response(Refused.of(error).answer)
+    except web.HTTPRequestEntityTooLarge:
+        return response(Refused(413, "request body is too large", code=41310000).answer)
+    except web.HTTPMethodNotAllowed:
+        return response(Refused(405, "method not allowed", code=40510000).answer)
+    except web.HTTPNotFound:
+        return response(missing("endpoint not found").answer)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("sandbox: %s %s failed; this is a defect", request.method, request.path)
+        return response(Refused(500, "internal server error occurred", code=50010000).answer)
+
+
+async def _handle(desk: Desk, route: Route, request: web.Request) -> web.StreamResponse:
+    _let_in(desk.keys, route, request)
+    call = Call(
+        method=request.method,
+        path=request.path,
+        host=route.host,
+        parts=request.match_info,
+        query=request.query,
+        body=await request.read() if request.body_exists else b"",
+    )
+    if route.is_slow:
+        return response(await asyncio.to_thread(route.handle, desk, call))
+    return response(route.handle(desk, call))
+
+
+def _let_in(keys: KeyPair, route: Route, request: web.Request) -> None:
+    if keys.signs(request.headers) or (route.is_open and not keys.tries(request.headers)):
+        return
+    if route.host is Host.DATA:
+        raise Refused(403, "forbidden.")
+    raise Refused(401, "request is not authorized", code=40110000)

@@ -1,0 +1,50 @@
+"""What a sandbox is told when it starts."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import attrs
+
+from broker_core.errors import ConfigError
+from broker_core.secret import Secret
+from broker_demo.config import DemoSettings
+
+LOOPBACK = "127.0.0.1"
+
+
+@attrs.frozen(kw_only=True)
+class SandboxSettings:
+    """The demo broker's own settings, and those of the wire around it.
+
+    Raises ConfigError for a host that others could reach, unless ``reachable`` says that this is meant.
+    """
+
+    demo: DemoSettings = attrs.field(factory=DemoSettings)
+    host: str = LOOPBACK
+    port: int = 0
+    """0 takes any that is free."""
+    admin_port: int = 0
+    key: str = ""
+    """Empty makes one up, as with ``secret``."""
+    secret: Secret = attrs.field(factory=lambda: Secret(""))
+    faults: Path | None = None
+    """A script of faults, in TOML or JSON."""
+    reachable: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if not self.reachable and not _is_loopback(self.host):
+            raise ConfigError(
+                f"host: {self.host} can be reached from other machines, and the sandbox is made to be misused; "
+                "bind 127.0.0.1, or say --i-know"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

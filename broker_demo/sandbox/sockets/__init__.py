@@ -1,0 +1,1 @@
+"""The two sockets: order events, and market data in JSON or MessagePack."""

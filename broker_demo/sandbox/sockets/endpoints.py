@@ -1,0 +1,17 @@
+"""The addresses of the sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from aiohttp import web
+
+from broker_demo.sandbox.desk import Desk
+
+Endpoint: TypeAlias = Callable[[Desk, web.Request], Awaitable[web.StreamResponse]]
+
+
+def endpoints() -> Mapping[str, Endpoint]:
+    """Every path that becomes a socket, and what talks there."""
+    return {}
