@@ -25,7 +25,8 @@ from broker_demo.sandbox.faults.admin import admin_app
 from broker_demo.sandbox.faults.http import exchange, response
 from broker_demo.sandbox.faults.plan import Faults
 from broker_demo.sandbox.profile import Profile
-from broker_demo.sandbox.routes import Route, routes
+from broker_demo.sandbox.route import Route
+from broker_demo.sandbox.routes import routes
 from broker_demo.sandbox.settings import SandboxSettings
 from broker_demo.sandbox.signing import KeyPair
 from broker_demo.sandbox.sockets.endpoints import endpoints
