@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from broker_core.clock import Clock, IdFactory
-from broker_core.errors import ConfigError, Unavailable
+from broker_core.errors import Unavailable
 from broker_core.families import HOOK_API
 from broker_core.models import Account, Capabilities, Environment
 from broker_core.requests import OrderClass, OrderType, TimeInForce
@@ -21,7 +21,6 @@ from broker_demo.config import ALWAYS, DemoSettings
 from broker_demo.feeds import DataFeed, TradingFeed
 
 if TYPE_CHECKING:
-    from broker_demo.account import AccountState
     from broker_demo.state import StateFile
     from broker_demo.venue import Venue
 
@@ -73,10 +72,12 @@ class DemoClient:
 
     async def open(self) -> Account:
         """Find or make the account and start the market. Raises ConfigError, StorageError."""
-        from broker_demo.opening import prepare
+        from broker_demo.opening import prepare, take_file
         from broker_demo.venue import Venue
 
-        kept = await self._load()
+        self._file, kept = await take_file(self.settings)
+        if kept is not None:
+            self.seed = kept.ids.seed
         work = partial(prepare, self.settings, self.seed, kept, clock=self._clock, ids=self._ids)
         if kept is None and self.settings.calendar == ALWAYS and self.settings.replay is None:
             exchange, time = work()
@@ -92,24 +93,6 @@ class DemoClient:
             feed.start()
         self._running = asyncio.create_task(venue.run(), name="demo market")
         return exchange.account()
-
-    async def _load(self) -> AccountState | None:
-        """Take the account's file, where there is to be one, and read what is in it."""
-        if self.settings.state is None:
-            return None
-        from broker_demo.state import StateFile
-
-        self._file = StateFile(self.settings.state)
-        self._file.lock()
-        kept = await asyncio.to_thread(self._file.load)
-        if kept is not None:
-            if self.settings.seed not in (None, kept.ids.seed):
-                raise ConfigError(
-                    f"BROKER_DEMO_SEED: {self.settings.seed} differs from {kept.ids.seed}, with which the account in {self.settings.state} "
-                    "was made; leave it out, or name another file in BROKER_DEMO_STATE"
-                )
-            self.seed = kept.ids.seed
-        return kept
 
     async def close(self) -> None:
         """Stop the market, write the account down and let go of its file."""

@@ -1,8 +1,11 @@
-"""What an opening client needs: prices, the market's time, and an exchange over a new or a kept account."""
+"""What an opening needs: the account's file, prices, the market's time, and an exchange over a new or a kept account."""
 
 from __future__ import annotations
 
+import asyncio
+
 from broker_core.clock import Clock, IdFactory
+from broker_core.errors import ConfigError
 from broker_demo.account import AccountState, SeededIds
 from broker_demo.config import ALWAYS, DemoSettings
 from broker_demo.exchange import Exchange
@@ -10,7 +13,27 @@ from broker_demo.ledger import Ledger
 from broker_demo.market_time import MarketTime
 from broker_demo.prices import Prices, SeededPrices
 from broker_demo.replay import ReplayPrices
+from broker_demo.state import StateFile
 from broker_demo.trading_hours import AlwaysOpen, CalendarHours
+
+
+async def take_file(settings: DemoSettings) -> tuple[StateFile | None, AccountState | None]:
+    """Take the account's file, where there is to be one, and read what is in it. Raises ConfigError; nothing is held then."""
+    if settings.state is None:
+        return None, None
+    file = StateFile(settings.state)
+    file.lock()
+    try:
+        kept = await asyncio.to_thread(file.load)
+        if kept is not None and settings.seed not in (None, kept.ids.seed):
+            raise ConfigError(
+                f"BROKER_DEMO_SEED: {settings.seed} differs from {kept.ids.seed}, with which the account in {settings.state} "
+                "was made; leave it out, or name another file in BROKER_DEMO_STATE"
+            )
+    except BaseException:
+        file.release()
+        raise
+    return file, kept
 
 
 def prepare(settings: DemoSettings, seed: int, kept: AccountState | None, *, clock: Clock, ids: IdFactory) -> tuple[Exchange, MarketTime]:

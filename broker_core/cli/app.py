@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import click
 
+from broker_core.cli import plugin_commands
 from broker_core.cli.exits import MEANINGS, Exit, exit_of
 from broker_core.cli.invocation import Invocation, shared_options
 from broker_core.errors import BrokerError
@@ -35,7 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "db": ("database", "Look after the database: its schema's version, up and down."),
     }
 )
-"""Every command: the module of this package that holds it, and its one line of help."""
+"""Every command of the core's own: the module of this package that holds it, and its one line of help."""
 
 _COMPLETE = "_BROKER_COMPLETE"
 
@@ -44,20 +45,21 @@ class LazyGroup(click.Group):
     """A group whose commands are imported one by one, when they are run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """The names, in the order of the table."""
-        return list(COMMANDS)
+        """The names: the core's own in the order of the table, then those of plugins."""
+        return [*COMMANDS, *plugin_commands.names(COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
         """Import the command of this name; None where there is no such command."""
         if cmd_name not in COMMANDS:
-            return None
+            return plugin_commands.load(cmd_name)
         command: click.Command = getattr(import_module(f"broker_core.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         """Write the table of commands, and below it the exit codes."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            own = [(name, text) for name, (_, text) in COMMANDS.items()]
+            formatter.write_dl(own + [(name, plugin_commands.help_line(name)) for name in plugin_commands.names(COMMANDS)])
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from aiohttp.typedefs import Middleware
 from broker_core.clock import Clock, IdFactory, SystemClock, TimeSortedIds, seeded
 from broker_core.errors import ConfigError, RequestRefused, Unavailable
 from broker_core.secret import Secret
-from broker_demo.opening import prepare
+from broker_demo.opening import prepare, take_file
 from broker_demo.sandbox.answers import Host, Refused, missing
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
@@ -56,6 +57,10 @@ class Addresses:
     admin_url: str
     key: str
     secret: Secret
+
+    def as_json(self) -> str:
+        """All of it in one line, the secret included: whoever starts a sandbox has to know it."""
+        return json.dumps(attrs.asdict(self) | {"secret": self.secret.reveal()})
 
 
 class Sandbox:
@@ -127,9 +132,8 @@ class Sandbox:
             secret=desk.keys.secret,
         )
         self._market = asyncio.create_task(desk.venue.run(), name="sandbox market")
-        log.info(
-            "sandbox: account %s behind %s, faults on %s", desk.exchange.account_id, self._addresses.trading_url, self._addresses.admin_url
-        )
+        state = desk.exchange.state
+        log.info("sandbox: account %s, seed %d, at %s", state.account_id, state.ids.seed, self._addresses.trading_url)
         return self._addresses
 
     async def run(self) -> None:
@@ -160,13 +164,9 @@ class Sandbox:
     async def _open(self) -> Desk:
         settings = self.settings.demo
         seed = self._random.randrange(_SEEDS) if settings.seed is None else settings.seed
-        kept = None
-        if settings.state is not None:
-            self._file = StateFile(settings.state)
-            self._file.lock()
-            kept = await asyncio.to_thread(self._file.load)
-            if kept is not None:
-                seed = kept.ids.seed
+        self._file, kept = await take_file(settings)
+        if kept is not None:
+            seed = kept.ids.seed
         # Reading a calendar or a file, or working through a long absence, takes long enough for the event loop to notice.
         exchange_, time = await asyncio.to_thread(prepare, settings, seed, kept, clock=self._clock, ids=self._ids)
         lines = Lines()

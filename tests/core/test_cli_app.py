@@ -69,7 +69,7 @@ def test_first_page_is_light(arguments: list[str]):
     workers = {f"broker_core.{name}" for name in ("session", "plugins", "order_manager", "streaming", "market_data", "config", "models")}
     assert not (heavy | workers) & set(modules)
     assert {name for name in modules if name.startswith("broker_core.cli.")} == {
-        f"broker_core.cli.{name}" for name in ("app", "exits", "invocation", "output")
+        f"broker_core.cli.{name}" for name in ("app", "exits", "invocation", "output", "plugin_commands")
     }
 
 
