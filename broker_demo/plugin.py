@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 class DemoPlugin:
-    """The plugin as an object; it keeps nothing of the clients it made."""
+    """The plugin as an object; it keeps nothing of the clients it made. Registered by a host, it takes the installed one's place."""
+
+    name = "demo"
 
     def __init__(self, *, clock: Clock | None = None, ids: IdFactory | None = None, random: randomness.Random | None = None) -> None:
         self._clock = clock or SystemClock()
