@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from broker_demo.sandbox.route import Route
+from broker_demo.sandbox.trading import account, assets, calendar
 
 
 def routes() -> Sequence[Route]:
     """All of them."""
-    return ()
+    return (
+        *account.ROUTES,
+        *assets.ROUTES,
+        *calendar.ROUTES,
+    )

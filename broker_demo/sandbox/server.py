@@ -26,6 +26,7 @@ from broker_demo.sandbox.faults.admin import admin_app
 from broker_demo.sandbox.faults.http import exchange, response
 from broker_demo.sandbox.faults.plan import Faults
 from broker_demo.sandbox.profile import Profile
+from broker_demo.sandbox.profile_file import ProfileFile
 from broker_demo.sandbox.route import Route
 from broker_demo.sandbox.routes import routes
 from broker_demo.sandbox.settings import SandboxSettings
@@ -169,13 +170,15 @@ class Sandbox:
             seed = kept.ids.seed
         # Reading a calendar or a file, or working through a long absence, takes long enough for the event loop to notice.
         exchange_, time = await asyncio.to_thread(prepare, settings, seed, kept, clock=self._clock, ids=self._ids)
+        papers = None if settings.state is None else ProfileFile.beside(settings.state)
+        profile = Profile.open(exchange_.account_id, exchange_.now_ns, papers)
         lines = Lines()
         updates, tape = TradeUpdates(lines), MarketTape(lines)
         updates.attach(exchange_)
         return Desk(
             keys=KeyPair(self.settings.key or f"PK{self._ids()[:18]}", self.settings.secret or Secret(self._ids() + self._ids())),
             venue=Venue(exchange_, clock=self._clock, time=time, file=self._file, trading=updates, data=tape),
-            profile=Profile(),
+            profile=profile,
             updates=updates,
             tape=tape,
             lines=lines,
