@@ -153,6 +153,7 @@ class Exchange:
         order: PaperOrder | None = self._known(fill.order_id)
         while order is not None:
             order.book(-fill.qty, fill.price, self.now_ns)
+            self._book.claim(order)
             if order.status is Status.PARTIALLY_FILLED and not order.filled_qty:
                 order.status = Status.NEW
             order = self._book.get(order.replaced_by or "")

@@ -26,6 +26,7 @@ from broker_demo.paper_order import PaperOrder, Role, Status
 from broker_demo.prices import Prices, Tick
 from broker_demo.schedule import Bell, Bells, Schedule
 from broker_demo.statement import portfolio
+from broker_demo.trading_hours import NEVER_NS
 
 TicksOf = Callable[[str, int, int], Iterator[Tick]]
 """The ticks of a symbol after one moment and no later than another."""
@@ -41,6 +42,8 @@ class Floor:
         self.funds = Funds(state.ledger, self.book, self.mark)
         self.schedule = Schedule(prices.hours)
         self.tell = tell
+        self._quiet_until_ns = 0
+        """Before this moment no symbol with open orders has a tick that was not met."""
         self._bells = Bells()
         self._bells.set(prices.hours.next_close(state.now_ns), Bell.CLOSE)
         for order in self.book.open():
@@ -72,7 +75,11 @@ class Floor:
         if now_ns < self.state.now_ns:
             return
         self._match_unmatched()
+        if now_ns >= min(self._quiet_until_ns, self._bells.next_ns):
+            self._meet_ticks(now_ns, ticks)
+        self.state.now_ns = now_ns
 
+    def _meet_ticks(self, now_ns: int, ticks: TicksOf) -> None:
         def while_open(symbol: str) -> Iterator[tuple[Tick, str]]:
             for tick in ticks(symbol, self.state.now_ns, now_ns):
                 if not self.book.open_in(symbol):
@@ -86,13 +93,20 @@ class Floor:
             self._meet_all(symbol, tick)
         self._ring(now_ns)
         self.state.now_ns = now_ns
+        self._quiet_until_ns = self._first_tick_ns()
+
+    def _first_tick_ns(self) -> int:
+        return min((self._next_tick_ns(symbol, self.state.now_ns) for symbol in self.book.open_symbols()), default=NEVER_NS)
+
+    def _next_tick_ns(self, symbol: str, after_ns: int) -> int:
+        following = self.prices.next_tick_ns(symbol, after_ns)
+        return NEVER_NS if following is None else following
 
     def next_moment(self) -> int:
         """The next moment at which something may happen by itself; the present one while an order waits to be matched."""
         if self.state.unmatched:
             return self.state.now_ns
-        ticks = (self.prices.next_tick_ns(symbol, self.state.now_ns) for symbol in self.book.open_symbols())
-        return min([self._bells.next_ns, *(at_ns for at_ns in ticks if at_ns is not None)])
+        return min(self._bells.next_ns, self._first_tick_ns())
 
     def _ring(self, until_ns: int) -> None:
         while self._bells.next_ns <= until_ns:
@@ -140,6 +154,7 @@ class Floor:
     def _enter(self, order: PaperOrder) -> None:
         self.state.orders.append(order)
         self.book.add(order)
+        self._quiet_until_ns = min(self._quiet_until_ns, self._next_tick_ns(order.symbol, self.state.now_ns))
         self._set_bells(order)
 
     def end(self, order: PaperOrder, status: Status, *, reason: str | None = None, origin: str | None = None) -> None:
@@ -248,6 +263,7 @@ class Floor:
 
     def _fill(self, order: PaperOrder, qty: Decimal, price: Decimal) -> None:
         order.book(qty, price, self.state.now_ns)
+        self.book.claim(order)
         fill = Fill(
             execution_id=self.state.ids(),
             order_id=order.order_id,

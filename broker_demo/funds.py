@@ -35,7 +35,8 @@ class Funds:
 
     def claimed_amount(self, *, without: PaperOrder | None = None) -> Decimal:
         """The money that open orders, but for one, keep for themselves. Exits claim none."""
-        return sum((order.claimed_amount for order in self._book.open() if order.opens and order is not without), start=ZERO)
+        mine = without.claimed_amount if without is not None and without.is_open and without.opens else ZERO
+        return self._book.claimed_amount - mine
 
     def buying_power(self, *, without: PaperOrder | None = None) -> Decimal:
         """The money that is free, not counting the claim of one order; below zero when shorts have risen too far."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
+from broker_core.orders import ZERO
 from broker_demo.paper_order import PaperOrder, Role, Status
 
 
@@ -15,6 +17,9 @@ class OrderBook:
         self._by_client_id: dict[str, PaperOrder] = {}
         self._open: dict[str, dict[str, PaperOrder]] = {}
         self._groups: dict[str, list[PaperOrder]] = {}
+        self._claims: dict[str, Decimal] = {}
+        self.claimed_amount = ZERO
+        """The money that open orders keep for themselves. Exits keep none."""
         for order in orders:
             self.add(order)
 
@@ -24,6 +29,7 @@ class OrderBook:
         self._by_client_id[order.client_order_id] = order
         if order.is_open:
             self._open.setdefault(order.symbol, {})[order.order_id] = order
+            self.claim(order)
         if order.group_id is not None:
             self._groups.setdefault(order.group_id, []).append(order)
 
@@ -33,6 +39,14 @@ class OrderBook:
         del symbol[order.order_id]
         if not symbol:
             del self._open[order.symbol]
+        self.claimed_amount -= self._claims.pop(order.order_id, ZERO)
+
+    def claim(self, order: PaperOrder) -> None:
+        """Count anew what an open order keeps for itself: to be called whenever some of it was filled, or taken back."""
+        if order.opens and order.order_id in self._open.get(order.symbol, ()):
+            amount = order.claimed_amount
+            self.claimed_amount += amount - self._claims.get(order.order_id, ZERO)
+            self._claims[order.order_id] = amount
 
     def get(self, order_id: str) -> PaperOrder | None:
         """The order of this id."""

@@ -108,6 +108,9 @@ class Market:
         self.prices.add(
             symbol, Tick(at_ns, price, 10, bid, ask, size if bid_size is None else bid_size, size if ask_size is None else ask_size)
         )
+        # The floor trusts prices to be fixed beforehand; these are written while time goes on.
+        if hasattr(self, "exchange"):
+            self.exchange._floor._quiet_until_ns = 0
         return at_ns
 
     def tick(self, price, **terms) -> None:

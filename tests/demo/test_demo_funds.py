@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 
 import pytest
@@ -158,3 +159,28 @@ def test_replacement_is_measured_without_what_it_replaces(market):
     new = market.replace(oco, limit_price=D(109))
     assert new.request.take_profit.limit_price == 109
     assert [leg.request.qty for leg in market.exchange.legs(new)] == [10]
+
+
+def test_claims_are_counted_along_with_what_happens(market):
+    """After any fills, replacements, busts and cancellations the running total is the sum of what the open orders claim."""
+    chance = random.Random(3)
+    for turn in range(300):
+        open_orders = [order for order in market.state.orders if order.is_open]
+        match chance.randrange(6):
+            case 0 | 1:
+                limit = chance.choice([None, "99.97", "95"])
+                terms = {"qty": chance.randrange(1, 40), "time_in_force": "gtc"}
+                market.submit(LimitOrder("ABC", "buy", limit_price=limit, **terms) if limit else MarketOrder("ABC", "buy", **terms))
+            case 2 if open_orders:
+                market.cancel(chance.choice(open_orders))
+            case 3 if open_orders:
+                order = chance.choice(open_orders)
+                market.replace(order, qty=order.request.qty + 5)
+            case 4 if market.state.ledger.fills:
+                fill = chance.choice(market.state.ledger.fills)
+                if not market.state.ledger.is_busted(fill.execution_id):
+                    market.exchange.bust(fill.execution_id, market.exchange.now_ns)
+            case _:
+                market.tick(100, size=chance.randrange(5, 30), bid=99.9, ask=chance.choice([99.96, 100.05]))
+        claims = [order.claimed_amount for order in market.state.orders if order.is_open and order.opens]
+        assert market.exchange._funds.claimed_amount() == sum(claims), turn
