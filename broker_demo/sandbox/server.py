@@ -173,7 +173,7 @@ class Sandbox:
         papers = None if settings.state is None else ProfileFile.beside(settings.state)
         profile = Profile.open(exchange_.account_id, exchange_.now_ns, papers)
         lines = Lines()
-        updates, tape = TradeUpdates(lines), MarketTape(lines)
+        updates, tape = TradeUpdates(lines, self._ids), MarketTape(lines)
         updates.attach(exchange_)
         return Desk(
             keys=KeyPair(self.settings.key or f"PK{self._ids()[:18]}", self.settings.secret or Secret(self._ids() + self._ids())),
