@@ -25,6 +25,7 @@ from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.faults.admin import admin_app
 from broker_demo.sandbox.faults.http import exchange, response
 from broker_demo.sandbox.faults.plan import Faults
+from broker_demo.sandbox.faults.script import read_script
 from broker_demo.sandbox.profile import Profile
 from broker_demo.sandbox.profile_file import ProfileFile
 from broker_demo.sandbox.route import Route
@@ -164,6 +165,7 @@ class Sandbox:
 
     async def _open(self) -> Desk:
         settings = self.settings.demo
+        faults = Faults(() if self.settings.faults is None else read_script(self.settings.faults), clock=self._clock)
         seed = self._random.randrange(_SEEDS) if settings.seed is None else settings.seed
         self._file, kept = await take_file(settings)
         if kept is not None:
@@ -182,7 +184,7 @@ class Sandbox:
             updates=updates,
             tape=tape,
             lines=lines,
-            faults=Faults(),
+            faults=faults,
             clock=self._clock,
             ids=self._ids,
         )
