@@ -1,6 +1,6 @@
 """Trades, quotes, bars and order books as the data host writes them, in its answers and on its sockets alike.
 
-A record here is without its moment, the ``t`` of every record, because the sockets also send moments in binary: it is the
+A record, a ``dict``, is without its moment, the ``t`` of every record, because the sockets also send moments in binary: it is the
 ``timestamp_ns`` of the tick or the bar it was made of. Prices and sizes are numbers, sizes in shares. A symbol with a slash is a pair,
 whose records have members of their own.
 """
@@ -13,10 +13,12 @@ from types import MappingProxyType
 from typing import Any
 
 import attrs
+import msgspec
 
-from broker_core.models import Bar
+from broker_core.models import Bar, BarColumns
 from broker_demo.assets import LISTINGS
 from broker_demo.prices import Tick
+from broker_demo.sandbox.data.moment_texts import moment_texts
 
 LEVELS = 10
 """On each side of an order book."""
@@ -90,6 +92,36 @@ def bar_record(bar: Bar) -> dict[str, Any]:
         "n": bar.trade_count,
         "vw": bar.vwap,
     }
+
+
+class BarRow(msgspec.Struct, gc=False):
+    """A bar with its moment in words. A page holds ten thousand, which is why these are not dictionaries."""
+
+    t: str
+    o: float
+    h: float
+    l: float  # noqa: E741  # the wire's own name
+    c: float
+    v: int
+    n: int
+    vw: float
+
+
+def bar_rows(columns: BarColumns) -> list[BarRow]:
+    """Columns of bars as rows, oldest first."""
+    import numpy as np
+
+    prices = (np.asarray(column).tolist() for column in (columns.open, columns.high, columns.low, columns.close))
+    return list(
+        map(
+            BarRow,
+            moment_texts(np.asarray(columns.timestamp_ns).tolist()),
+            *prices,
+            np.asarray(columns.volume).astype(np.int64).tolist(),
+            np.asarray(columns.trade_count).tolist(),
+            np.asarray(columns.vwap).tolist(),
+        )
+    )
 
 
 def book_record(tick: Tick) -> dict[str, Any]:
