@@ -12,7 +12,8 @@ An exit never opens a position: where the shares are gone, it is cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Reversible, Sequence
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -238,6 +239,19 @@ class Exchange:
     def orders(self) -> Sequence[PaperOrder]:
         """Every order there ever was, legs too, the oldest first."""
         return tuple(self.state.orders)
+
+    def open_orders(self) -> Reversible[PaperOrder]:
+        """The open orders, legs too, the oldest first: a view, which changes with them."""
+        return self._book.open_by_time()
+
+    def open_in(self, symbol: str) -> Sequence[PaperOrder]:
+        """The open orders in one symbol, legs too, the oldest first."""
+        return self._book.open_in(symbol)
+
+    def free_qty(self, symbol: str) -> Decimal:
+        """How many shares of a position, long or short, no open order is about to close."""
+        side = Side.SELL if self.state.ledger.holding(symbol).qty > 0 else Side.BUY
+        return max(self._funds.held(symbol, side) - self._funds.claimed_qty(symbol, side), ZERO)
 
     def legs(self, order: PaperOrder) -> Sequence[PaperOrder]:
         """The orders that came with this one, under their present ids."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Reversible
 from decimal import Decimal
 
 from broker_core.orders import ZERO
@@ -16,6 +16,7 @@ class OrderBook:
         self._by_id: dict[str, PaperOrder] = {}
         self._by_client_id: dict[str, PaperOrder] = {}
         self._open: dict[str, dict[str, PaperOrder]] = {}
+        self._open_by_time: dict[str, PaperOrder] = {}
         self._groups: dict[str, list[PaperOrder]] = {}
         self._claims: dict[str, Decimal] = {}
         self.claimed_amount = ZERO
@@ -29,6 +30,7 @@ class OrderBook:
         self._by_client_id[order.client_order_id] = order
         if order.is_open:
             self._open.setdefault(order.symbol, {})[order.order_id] = order
+            self._open_by_time[order.order_id] = order
             self.claim(order)
         if order.group_id is not None:
             self._groups.setdefault(order.group_id, []).append(order)
@@ -36,7 +38,7 @@ class OrderBook:
     def retire(self, order: PaperOrder) -> None:
         """Take an order that has ended off the list of open ones."""
         symbol = self._open[order.symbol]
-        del symbol[order.order_id]
+        del symbol[order.order_id], self._open_by_time[order.order_id]
         if not symbol:
             del self._open[order.symbol]
         self.claimed_amount -= self._claims.pop(order.order_id, ZERO)
@@ -67,6 +69,10 @@ class OrderBook:
     def open(self) -> list[PaperOrder]:
         """All open orders, symbol by symbol."""
         return [order for symbol in self.open_symbols() for order in self.open_in(symbol)]
+
+    def open_by_time(self) -> Reversible[PaperOrder]:
+        """All open orders, the oldest first: a view, which changes with them."""
+        return self._open_by_time.values()
 
     def companions(self, order: PaperOrder) -> list[PaperOrder]:
         """The other open orders of its group."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from broker_demo.sandbox.data import stocks
 from broker_demo.sandbox.route import Route
 from broker_demo.sandbox.trading import account, assets, calendar, orders
 
@@ -16,5 +15,4 @@ def routes() -> Sequence[Route]:
         *assets.ROUTES,
         *calendar.ROUTES,
         *orders.ROUTES,
-        *stocks.ROUTES,
     )
