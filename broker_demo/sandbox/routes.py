@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from broker_demo.sandbox.route import Route
-from broker_demo.sandbox.trading import account, assets, calendar, orders
+from broker_demo.sandbox.trading import account, assets, calendar
 
 
 def routes() -> Sequence[Route]:
@@ -14,5 +14,4 @@ def routes() -> Sequence[Route]:
         *account.ROUTES,
         *assets.ROUTES,
         *calendar.ROUTES,
-        *orders.ROUTES,
     )
