@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from broker_demo.sandbox.data import stocks
 from broker_demo.sandbox.route import Route
-from broker_demo.sandbox.trading import account, assets, calendar
+from broker_demo.sandbox.trading import account, assets, calendar, orders
 
 
 def routes() -> Sequence[Route]:
@@ -14,4 +15,6 @@ def routes() -> Sequence[Route]:
         *account.ROUTES,
         *assets.ROUTES,
         *calendar.ROUTES,
+        *orders.ROUTES,
+        *stocks.ROUTES,
     )
