@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -237,6 +238,9 @@ async def _answer(request: web.Request, handler: _Next) -> web.StreamResponse:
         return response(missing("endpoint not found").answer)
     except web.HTTPException:
         raise
+    except ConnectionError:
+        log.debug("sandbox: %s %s was given up before all of it was here", request.method, request.path)
+        return web.Response(status=HTTPStatus.BAD_REQUEST)
     except Exception:
         log.exception("sandbox: %s %s failed; this is a defect", request.method, request.path)
         return response(Refused(500, "internal server error occurred", code=50010000).answer)

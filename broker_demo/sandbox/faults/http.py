@@ -9,6 +9,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TypeAlias
@@ -83,6 +84,9 @@ async def _spoilt(trip: _Trip) -> web.StreamResponse:
     for fault in trip.faults.of_request(trip.request.method, trip.request.path):
         if fault.terms.kind is Kind.LATENCY:
             if fault.terms.when is When.BEFORE:
+                # It is all there, and takes effect late: also when nobody waits for the answer any more.
+                with suppress(web.HTTPException, ConnectionError):
+                    await trip.request.read()
                 await trip.faults.clock.sleep(fault.delay)
             else:
                 late += fault.delay
