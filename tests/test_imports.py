@@ -88,9 +88,20 @@ COMMAND_LINE = "broker_core.cli"
 
 ALLOWED_AT_MODULE_LEVEL: Mapping[str, tuple[str, ...]] = {
     "attrs": ("broker_*",),
-    "msgspec": ("broker_core/records/*", "broker_alpaca/wire/*", "broker_demo/sandbox/*"),
-    "aiohttp": ("broker_alpaca/transport.py", "broker_demo/sandbox/*"),
-    "yarl": ("broker_alpaca/transport.py",),
+    "msgspec": (
+        "broker_core/records/*",
+        "broker_core/testing/transcripts/*",
+        "broker_alpaca/wire/*",
+        "broker_alpaca/recording/*",
+        "broker_demo/sandbox/*",
+    ),
+    "aiohttp": (
+        "broker_core/testing/transcripts/*",
+        "broker_alpaca/transport.py",
+        "broker_alpaca/recording/relay.py",
+        "broker_demo/sandbox/*",
+    ),
+    "yarl": ("broker_alpaca/transport.py", "broker_alpaca/recording/relay.py"),
     "peewee": ("broker_core/records/*", "broker_core/migrations/*"),
     "playhouse": ("broker_core/records/*", "broker_core/migrations/*"),
     "psycopg": ("broker_core/records/postgres.py",),

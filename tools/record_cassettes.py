@@ -23,7 +23,6 @@ import attrs
 import vcr
 import yaml
 from cassette_scenarios import SCENARIOS, Names
-from scrubbing import Scrubber
 from vcr.persisters.filesystem import FilesystemPersister
 from vcr.serialize import serialize
 from vcr.serializers import yamlserializer
@@ -31,6 +30,7 @@ from vcr.serializers import yamlserializer
 from broker_alpaca import config
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.config import DATA_URL, PAPER_URL, AlpacaSettings
+from broker_alpaca.recording.scrubbing import Leak, Scrubber
 from broker_alpaca.transport import HttpTransport
 from broker_core.clock import SystemClock, TimeSortedIds, seeded
 from broker_core.errors import BrokerError, ConfigError
@@ -101,7 +101,7 @@ def main() -> int:
     wanted = parser.parse_args().scenario or list(SCENARIOS)
     try:
         asyncio.run(record(paper_account(os.environ), names_of_this_run(), wanted, FOLDER))
-    except BrokerError as error:
+    except (BrokerError, Leak) as error:
         return _fail(str(error))
     sys.stdout.write(f"written to {FOLDER}: {', '.join(wanted)}\n")
     return 0

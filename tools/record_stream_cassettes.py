@@ -22,12 +22,12 @@ from types import MappingProxyType
 import attrs
 from cassette_scenarios import SCENARIOS, Names
 from record_cassettes import names_of_this_run, paper_account
-from scrubbing import Leak, Scrubber
-from stream_tape import Tape, TapedSockets, word_for
 
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.config import AlpacaSettings
 from broker_alpaca.data_feed import data_feeds
+from broker_alpaca.recording.scrubbing import FAKE_ACCOUNT_NUMBER, FAKE_KEY, FAKE_SECRET, Leak, Scrubber
+from broker_alpaca.recording.tape import Tape, TapedSockets, word_for
 from broker_alpaca.trading_feed import TradingFeed
 from broker_alpaca.transport import HttpTransport
 from broker_core.clock import SystemClock, seeded, within
@@ -37,9 +37,6 @@ from broker_core.models import Channel, StreamItem, Wish
 from broker_core.orders import TERMINAL, OrderEvent
 
 FOLDER = Path(__file__).parents[1] / "cassettes" / "stream"
-KEY, SECRET, ACCOUNT_NUMBER = "PKMADEUP", "made up", "PA0000000001"
-"""What stands in the cassettes for what belongs to the account."""
-
 TRADING = "trading_paper"
 _TRADING_LIMIT = 60.0
 _ORDERS = MappingProxyType({"orders": "*"})
@@ -85,7 +82,7 @@ async def record(
     try:
         account = await client.open()
         made_up = {getattr(names, field.name): getattr(Names(), field.name) for field in attrs.fields(Names)}
-        own = {settings.key.reveal(): KEY, settings.secret.reveal(): SECRET, account.account_id: ACCOUNT_NUMBER}
+        own = {settings.key.reveal(): FAKE_KEY, settings.secret.reveal(): FAKE_SECRET, account.account_id: FAKE_ACCOUNT_NUMBER}
         scrubber = Scrubber({**own, **made_up})
         for name in wanted:
             tape = Tape(client.clock)

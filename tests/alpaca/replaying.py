@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from stream_tape import Line, frame_of
-
 from broker_alpaca.wire.data_stream import Codec, Credentials, DataConversation
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.trade_stream import TradeConversation
 from broker_core.models import Channel
 from broker_core.secret import Secret
+from broker_core.testing.transcripts import Line, frame_of
 
 NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
 

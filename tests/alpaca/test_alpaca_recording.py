@@ -12,10 +12,10 @@ from accounts import KEY, SECRET, settings_for, transport_of
 from cassette_scenarios import SCENARIOS, Names
 from record_cassettes import main, record
 from scripted_host import Reply, Request, ScriptedHost
-from scrubbing import FAKE_ACCOUNT_NUMBER, Leak, Scrubber
 
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.config import AlpacaSettings, Mode
+from broker_alpaca.recording.scrubbing import FAKE_ACCOUNT_NUMBER, Leak, Scrubber
 from broker_core.clock import SystemClock, seeded
 from broker_core.errors import RequestRefused
 

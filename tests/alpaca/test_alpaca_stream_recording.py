@@ -15,14 +15,15 @@ from cassette_scenarios import Names
 from paper_host import PaperHost
 from record_stream_cassettes import FOLDER, PARTS, TRADING, main, record
 from replaying import data_replayed, trading_replayed
-from scrubbing import Leak, Scrubber
 from stream_host import StreamHost
-from stream_tape import frame_of, read, word_for
 
 from broker_alpaca.config import AlpacaSettings
+from broker_alpaca.recording.scrubbing import Leak, Scrubber
+from broker_alpaca.recording.tape import word_for
 from broker_alpaca.wire.drift import Drift
 from broker_core.errors import AuthError, ConfigError, RequestRefused, Unavailable
 from broker_core.secret import Secret
+from broker_core.testing.transcripts import frame_of, read
 
 REAL, OTHER = "6d1e1234-9f2c-4a5b-8c7d-0123456789ab", "7e80e4b1-0000-4abc-8000-00000000cafe"
 FIRST, SECOND = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from replaying import signs_in, trading_replayed
-from stream_tape import frame_of, read, word_for
-from trading_host import TradingHost
 
 from broker_alpaca.config import AlpacaSettings
+from broker_alpaca.recording.tape import word_for
 from broker_alpaca.trading_feed import TradingFeed
 from broker_alpaca.transport import Sockets
 from broker_alpaca.wire.drift import Drift
@@ -21,6 +20,7 @@ from broker_core.errors import Unavailable
 from broker_core.lifecycle import adopt, apply
 from broker_core.models import Environment
 from broker_core.orders import Order, OrderEvent
+from broker_core.testing.transcripts import TranscriptServer, frame_of, read
 
 FOLDER = Path(__file__).parents[2] / "cassettes" / "stream"
 CASSETTES = ("trading_paper", "trading_live")
@@ -109,14 +109,14 @@ async def test_conversation_over_a_socket(name: str):
     key, secret = signs_in(lines)
     environment = Environment.LIVE if name == "trading_live" else Environment.PAPER
     sockets, drift, items = Sockets(), Drift(), []
-    async with TradingHost(lines) as host:
-        settings = AlpacaSettings(key=key, secret=secret, environment=environment, trading_url=host.url)
+    async with TranscriptServer(FOLDER / f"{name}.jsonl", strict=True) as server:
+        settings = AlpacaSettings(key=key, secret=secret, environment=environment, trading_stream_url=f"{server.url}/stream")
         feed = TradingFeed(settings, sockets, clock=StillClock(), drift=drift)
         with pytest.raises(Unavailable, match="closed with code 1000"):
             await listen(feed, items)
         await sockets.close()
 
-    assert host.differences == []
+    assert server.differences == []
     assert items == trading_replayed(lines, Drift())
     assert [word_for(item) for item in items] == first["items"]
     assert drift.counts == {}

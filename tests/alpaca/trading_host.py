@@ -1,17 +1,16 @@
-"""A trading socket on loopback: it signs in and sends what the test gives it, refuses, keeps silent, or plays a cassette."""
+"""A trading socket on loopback: it signs in and sends what the test gives it, refuses, or keeps silent."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 from aiohttp import WSMsgType, web
-from stream_tape import frame_of
 
 
 @attrs.frozen
@@ -25,9 +24,7 @@ class Refusal:
 class TradingHost:
     """Serves every path. ``words`` are the statuses that the next sign-ins are answered with; an empty list authorizes."""
 
-    def __init__(self, script: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.script = script
-        """The lines of a cassette to play, in the place of listening and answering."""
+    def __init__(self) -> None:
         self.refusals: deque[Refusal] = deque()
         self.words: deque[str] = deque()
         self.sends_text = False
@@ -37,8 +34,6 @@ class TradingHost:
         """Whether anything is answered."""
         self.handshakes = 0
         self.heard: list[dict[str, Any]] = []
-        self.differences: list[tuple[Any, Any]] = []
-        """Where a client said something else than the script: what it wants, and what was said."""
         self.sockets: list[web.WebSocketResponse] = []
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -82,9 +77,6 @@ class TradingHost:
         socket = web.WebSocketResponse(autoping=self.answers_pings)
         await socket.prepare(request)
         self.sockets.append(socket)
-        if self.script:
-            await self._play(socket)
-            return socket
         async for message in socket:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 said = json.loads(message.data)
@@ -100,17 +92,3 @@ class TradingHost:
             await self.send({"stream": "authorization", "data": {"status": word, "action": "authenticate"}})
         else:
             await self.send({"stream": "listening", "data": said["data"]})
-
-    async def _play(self, socket: web.WebSocketResponse) -> None:
-        """Send what the cassette's server sent, as fast as it goes, waiting only for what its client said."""
-        for line in self.script:
-            frame = frame_of(line)
-            if line["dir"] == "out":
-                said = (await socket.receive()).data
-                if said != frame:
-                    self.differences.append((frame, said))
-            elif isinstance(frame, str):
-                await socket.send_str(frame)
-            else:
-                await socket.send_bytes(frame)
-        await socket.close()

@@ -1,4 +1,4 @@
-"""Conversations over a socket as lines of JSON: how they are taken down, and how they are read again.
+"""Conversations over a socket as lines of JSON: how they are taken down.
 
 The first line holds the wish and what comes of the whole (``items``); each further line is one frame, with the seconds since the first
 (``at``), its direction as the client sees it (``dir``), and what it holds: ``text``, or ``base64`` of a binary frame.
@@ -8,35 +8,37 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
-from scrubbing import Scrubber
-
+from broker_alpaca.recording.scrubbing import Scrubber
 from broker_alpaca.transport import Socket, Sockets
 from broker_core.clock import Clock
 from broker_core.models import StreamItem
 from broker_core.orders import OrderEvent
 
-Line = dict[str, Any]
-
-
-def read(path: Path) -> tuple[Line, list[Line]]:
-    """The first line, and the lines of frames."""
-    first, *others = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return first, others
-
-
-def frame_of(line: Mapping[str, Any]) -> str | bytes:
-    """The frame that a line holds."""
-    return line["text"] if "text" in line else base64.b64decode(line["base64"])
+IN, OUT = "in", "out"
+"""The directions of a frame, as the client sees them."""
 
 
 def word_for(item: StreamItem) -> str:
     """What stands for an item in the first line: of an order event its kind, else the type's name."""
     return item.kind.value if isinstance(item, OrderEvent) else type(item).__name__
+
+
+def first_line(wish: Mapping[str, str], items: Sequence[str] | None) -> str:
+    """The line that a conversation begins with; ``items`` are None while nobody knows what will come of it."""
+    return _line({"wish": dict(wish), "items": items if items is None else list(items)})
+
+
+def frame_line(at: float, direction: str, frame: str | bytes) -> str:
+    """The line of one frame, as it is given."""
+    holds = {"text": frame} if isinstance(frame, str) else {"base64": base64.b64encode(frame).decode()}
+    return _line({"at": round(at, 3), "dir": direction, **holds})
+
+
+def _line(value: object) -> str:
+    return f"{json.dumps(value, ensure_ascii=False)}\n"
 
 
 class Tape:
@@ -53,14 +55,10 @@ class Tape:
         """Take down one frame that was sent (``out``) or received (``in``)."""
         self._frames.append((self._clock.monotonic(), direction, frame))
 
-    def written(self, wish: Mapping[str, str], items: list[str], scrubber: Scrubber) -> str:
+    def written(self, wish: Mapping[str, str], items: Sequence[str], scrubber: Scrubber) -> str:
         """The whole, scrubbed. Raises Leak where something is left."""
-        lines: list[Line] = [{"wish": dict(wish), "items": items}]
-        for at, direction, frame in self._frames:
-            kept = scrubber.frame(frame)
-            holds = {"text": kept} if isinstance(kept, str) else {"base64": base64.b64encode(kept).decode()}
-            lines.append({"at": round(at - self._frames[0][0], 3), "dir": direction, **holds})
-        return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+        lines = [frame_line(at - self._frames[0][0], direction, scrubber.frame(frame)) for at, direction, frame in self._frames]
+        return "".join((first_line(wish, items), *lines))
 
 
 class TapedSocket(Socket):
@@ -72,13 +70,13 @@ class TapedSocket(Socket):
 
     async def send(self, message: str | bytes) -> None:
         """Send one message. Raises Unavailable when the socket is closed."""
-        self._tape.add("out", message)
+        self._tape.add(OUT, message)
         await self._taped.send(message)
 
     async def receive(self) -> str | bytes:
         """The next message. Raises Unavailable when the socket is closed."""
         message = await self._taped.receive()
-        self._tape.add("in", message)
+        self._tape.add(IN, message)
         return message
 
     async def is_alive(self) -> bool:
