@@ -44,6 +44,8 @@ class Exchange:
         self.prices = prices
         self.state = state
         self.shorting = shorting
+        self.cancels_late: Callable[[PaperOrder], int] | None = None
+        """How many nanoseconds go by before the cancellation of an order is carried out; it may trade until then. None is at once."""
         self._listeners: list[Callable[[OrderEvent], None]] = []
         self._floor = Floor(prices, state, self._tell)
         self._book = self._floor.book
@@ -112,12 +114,16 @@ class Exchange:
         return order
 
     def cancel(self, order_id: str, now_ns: int) -> None:
-        """End an order, and the rest of its group. Raises RequestRefused for one that is unknown or has ended."""
+        """End an order, and the rest of its group; see ``cancels_late``. Raises RequestRefused for one that is unknown or has ended."""
         self.advance(now_ns)
         order = self._known(order_id)
-        if not order.is_open:
+        if not order.is_open or order.status is Status.PENDING_CANCEL:
             raise broken_rule(f'order is already in "{order.status}" state')
-        self._floor.end(order, Status.CANCELED, origin="user")
+        delay_ns = 0 if self.cancels_late is None else self.cancels_late(order)
+        if delay_ns > 0:
+            self._floor.end_later(order, delay_ns)
+        else:
+            self._floor.end(order, Status.CANCELED, origin="user")
 
     def replace(self, order_id: str, terms: ReplaceTerms, now_ns: int, client_order_id: str | None = None) -> PaperOrder:
         """Put an order with new terms in the place of an open one, and return it. Raises RequestRefused, DuplicateOrder.
@@ -128,6 +134,8 @@ class Exchange:
         old = self._known(order_id)
         if not old.is_open:
             raise broken_rule("order is not open")
+        if old.status is Status.PENDING_CANCEL:
+            raise broken_rule(f"cannot replace order in {old.status} status")
         if client_order_id is not None:
             self._check_new_id(client_order_id)
         request = _changed(old, terms)

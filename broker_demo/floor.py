@@ -118,6 +118,8 @@ class Floor:
             elif order is not None and order.is_open:
                 if bell is Bell.OPEN:
                     self._begin(order)
+                elif order.cancels_ns == self.state.now_ns:
+                    self.end(order, Status.CANCELED, origin="user")
                 elif order.expires_ns == self.state.now_ns:
                     self._expire(order)
 
@@ -126,6 +128,8 @@ class Floor:
             self._bells.set(order.works_from_ns, Bell.OPEN, order.order_id)
         if order.expires_ns is not None:
             self._bells.set(order.expires_ns, Bell.END, order.order_id)
+        if order.cancels_ns is not None:
+            self._bells.set(order.cancels_ns, Bell.END, order.order_id)
 
     def _begin(self, order: PaperOrder) -> None:
         if order.status is Status.ACCEPTED:
@@ -167,6 +171,11 @@ class Floor:
             for other in self.book.companions(order):
                 if other.is_open:
                     self.end(other, Status.CANCELED, reason="another order of its group has ended", origin=origin)
+
+    def end_later(self, order: PaperOrder, delay_ns: int) -> None:
+        """Have an open order cancelled when this much time has gone by; until then it is at work, and its status says so."""
+        order.status, order.updated_ns, order.cancels_ns = Status.PENDING_CANCEL, self.state.now_ns, self.state.now_ns + delay_ns
+        self._bells.set(order.cancels_ns, Bell.END, order.order_id)
 
     def successor(self, old: PaperOrder, request: OrderRequest, client_order_id: str | None = None) -> PaperOrder:
         """The order that would carry on from ``old`` with these terms; nothing has happened yet."""
@@ -277,7 +286,8 @@ class Floor:
         )
         self.state.ledger.book(fill)
         if order.remaining(price):
-            order.status = Status.PARTIALLY_FILLED
+            if order.status is not Status.PENDING_CANCEL:
+                order.status = Status.PARTIALLY_FILLED
         else:
             order.end(Status.FILLED, self.state.now_ns)
             self.book.retire(order)

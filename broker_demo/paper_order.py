@@ -27,6 +27,8 @@ class Status(StrEnum):
     HELD = "held"
     """An exit that waits for its entry, or a stop side beside its limit side."""
     PARTIALLY_FILLED = "partially_filled"
+    PENDING_CANCEL = "pending_cancel"
+    """To be cancelled, and at work until then."""
     FILLED = "filled"
     CANCELED = "canceled"
     EXPIRED = "expired"
@@ -40,6 +42,7 @@ _FLOORS: Mapping[Status, State | None] = MappingProxyType(
         Status.NEW: State.ACCEPTED,
         Status.HELD: State.ACCEPTED,
         Status.PARTIALLY_FILLED: State.PARTIAL_FILL,
+        Status.PENDING_CANCEL: State.ACCEPTED,
         Status.FILLED: State.FILLED,
         Status.CANCELED: State.CANCELED,
         Status.EXPIRED: State.EXPIRED,
@@ -48,7 +51,7 @@ _FLOORS: Mapping[Status, State | None] = MappingProxyType(
         Status.REPLACED: None,
     }
 )
-_OPEN = frozenset({Status.ACCEPTED, Status.NEW, Status.HELD, Status.PARTIALLY_FILLED})
+_OPEN = frozenset({Status.ACCEPTED, Status.NEW, Status.HELD, Status.PARTIALLY_FILLED, Status.PENDING_CANCEL})
 
 
 class Role(StrEnum):
@@ -99,6 +102,8 @@ class PaperOrder:
     """When it took the place of another; None for one that did not, and was taken when it was created."""
     replaces: str | None = None
     replaced_by: str | None = None
+    cancels_ns: int | None = None
+    """When the cancellation that was asked for is carried out; None where none is on its way."""
     ended_ns: int | None = None
     reason: str | None = None
 

@@ -54,7 +54,7 @@ class Bell(IntEnum):
     """What happens at a moment known beforehand. Of several at one moment, the lowest comes first."""
 
     END = 0
-    """An order's time in force is over."""
+    """An order's time in force is over, or its cancellation is carried out."""
     CLOSE = 1
     """A session is over."""
     OPEN = 2

@@ -36,7 +36,7 @@ else:
 
 FORMAT = "broker demo account"
 VERSION = 1
-_LATER = frozenset({"submitted_ns", "group_class"})
+_LATER = frozenset({"submitted_ns", "group_class", "cancels_ns"})
 """What files of this version may lack, because it was added when there were some already."""
 
 
