@@ -18,7 +18,8 @@ _ANY_TIME = frozenset({OrderType.MARKET, OrderType.LIMIT})
 _PENNY = Decimal("0.01")
 _HUNDREDTH_OF_A_PENNY = Decimal("0.0001")
 _LONGEST_ID = 128
-_CRYPTO = "crypto"
+CRYPTO = "crypto"
+"""The class of coins, which trade as pairs."""
 
 
 def check_client_order_id(client_order_id: str) -> None:
@@ -68,7 +69,7 @@ def _check_qty(request: OrderRequest, asset: Asset) -> None:
             raise broken_rule("notional value must be limited to 2 decimal places")
     elif request.qty is not None and request.qty % SMALLEST_QTY:
         raise broken_rule("qty must be limited to 9 decimal places")
-    if not is_fractional(request) or asset.asset_class == _CRYPTO:
+    if not is_fractional(request) or asset.asset_class == CRYPTO:
         return
     if not asset.fractionable:
         raise forbidden(f'asset "{asset.symbol}" is not fractionable')

@@ -286,6 +286,10 @@ class Exchange:
         """Fills after this moment, and those taken back after it, in order of time (source ``activity``)."""
         return statement.executions(self.state, self._known, since_ns)
 
+    def mark(self, symbol: str) -> Decimal:
+        """The present price of a symbol; zero before its first."""
+        return self._floor.mark(symbol)
+
     def positions(self) -> list[Position]:
         """All positions, at present prices."""
         return statement.positions(self.state.ledger, self._floor.mark)

@@ -8,18 +8,18 @@ around by closing first. Orders that open in opposite directions are not taken s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from broker_core.models import Asset
 from broker_core.orders import ZERO
 from broker_core.requests import OrderClass, OrderRequest, Side
-from broker_demo.admission import is_fractional
+from broker_demo.admission import CRYPTO, is_fractional
 from broker_demo.ledger import Ledger
 from broker_demo.matching import Quote, stop_price
 from broker_demo.order_book import OrderBook
 from broker_demo.paper_order import SMALLEST_QTY, PaperOrder, Role
-from broker_demo.refusals import broken_rule, forbidden
+from broker_demo.refusals import Refusal, broken_rule, forbidden
 
 SHORT_OF_MONEY = "insufficient buying power"
 NOTHING_TO_CLOSE = "the position it was to close is gone"
@@ -49,8 +49,11 @@ class Funds:
         return max(qty if side is Side.SELL else -qty, ZERO)
 
     def claimed_qty(self, symbol: str, side: Side, *, without: PaperOrder | None = None) -> Decimal:
-        """How many shares open orders of this side, but for one and its group, are about to close. Two exits of a group count once."""
-        claims = ZERO
+        """How many shares open orders of this side, but for one and its group, are about to close."""
+        return sum((order.claimed_qty for order in self._closing(symbol, side, without)), start=ZERO)
+
+    def _closing(self, symbol: str, side: Side, without: PaperOrder | None) -> Iterator[PaperOrder]:
+        """The open orders that claim shares: of two exits of a group only one does."""
         for order in self._book.open_in(symbol):
             if order.side is not side or order.opens or order.waiting or order is without:
                 continue
@@ -58,8 +61,7 @@ class Funds:
                 continue
             if order.role is Role.STOP_LOSS and self._book.sibling(order) is not None:
                 continue
-            claims += order.claimed_qty
-        return claims
+            yield order
 
     def opens(self, request: OrderRequest) -> bool:
         """Whether an order with these terms opens or enlarges a position, rather than closing one."""
@@ -76,7 +78,7 @@ class Funds:
             if order.claimed_amount > free:
                 raise forbidden(SHORT_OF_MONEY, buying_power=max(free, ZERO), cost_basis=order.claimed_amount)
         else:
-            self._check_shares(order, replaced)
+            self._check_shares(order, asset, replaced)
 
     def _check_direction(self, order: PaperOrder, asset: Asset, *, shorting: bool) -> None:
         if order.request.order_class is OrderClass.OCO:
@@ -86,10 +88,11 @@ class Funds:
             if against:
                 raise forbidden("cannot open a long buy while a short sell order is open")
             return
+        wanted = order.request.qty or order.request.notional or ZERO
+        if asset.asset_class == CRYPTO:
+            raise _short_of_coins(order.symbol, wanted, ZERO, ZERO)
         if not shorting:
-            raise forbidden(
-                f"insufficient qty available for order (requested: {order.request.qty or order.request.notional:f}, available: 0)"
-            )
+            raise forbidden(f"insufficient qty available for order (requested: {wanted:f}, available: 0)")
         if not asset.shortable:
             raise broken_rule(f'asset "{order.symbol}" cannot be sold short')
         if is_fractional(order.request):
@@ -97,20 +100,26 @@ class Funds:
         if against:
             raise forbidden("cannot open a short sell while a long buy order is open")
 
-    def _check_shares(self, order: PaperOrder, replaced: PaperOrder | None) -> None:
+    def _check_shares(self, order: PaperOrder, asset: Asset, replaced: PaperOrder | None) -> None:
         kind = order.request.order_class
         if kind in (OrderClass.BRACKET, OrderClass.OTO):
             raise broken_rule(f"{kind} orders must be entry orders")
         held = self.held(order.symbol, order.side)
-        claimed = self.claimed_qty(order.symbol, order.side, without=replaced)
+        closing = list(self._closing(order.symbol, order.side, replaced))
+        claimed = sum((other.claimed_qty for other in closing), start=ZERO)
         available = max(held - claimed, ZERO)
-        if order.claimed_qty > available:
-            raise forbidden(
-                f"insufficient qty available for order (requested: {order.claimed_qty:f}, available: {available:f})",
-                symbol=order.symbol,
-                existing_qty=held,
-                held_for_orders=claimed,
-            )
+        if order.claimed_qty <= available:
+            return
+        if asset.asset_class == CRYPTO:
+            raise _short_of_coins(order.symbol, order.claimed_qty, held, available)
+        raise forbidden(
+            f"insufficient qty available for order (requested: {order.claimed_qty:f}, available: {available:f})",
+            symbol=order.symbol,
+            existing_qty=held,
+            held_for_orders=claimed,
+            available=available,
+            related_orders=[other.order_id for other in closing],
+        )
 
     def allowed(self, order: PaperOrder, qty: Decimal, quote: Quote) -> Decimal:
         """How much of ``qty`` may trade at this quote: prices have moved since the order was taken, and so may the position have."""
@@ -123,6 +132,12 @@ class Funds:
         step = SMALLEST_QTY if is_fractional(order.request) else Decimal(1)
         shares = (free / unit_cost(order.side, quote) / step).to_integral_value(ROUND_DOWN) * step
         return min(qty, closing + shares)
+
+
+def _short_of_coins(pair: str, wanted: Decimal, held: Decimal, available: Decimal) -> Refusal:
+    coin = pair.partition("/")[0]
+    message = f"insufficient balance for {coin} (requested: {wanted:f}, available: {available:f})"
+    return forbidden(message, symbol=coin, balance=held, available=available)
 
 
 def unit_cost(side: Side, quote: Quote) -> Decimal:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import TypeAlias
 
 from broker_core.errors import DuplicateOrder, RequestRefused
 
@@ -11,14 +13,17 @@ FORBIDDEN = 40310000
 NOT_FOUND = 40410000
 BROKEN_RULE = 42210000
 
+Detail: TypeAlias = Decimal | str | Sequence[str]
+"""A figure behind a refusal."""
+
 
 class Refusal(RequestRefused):
     """A refusal with the broker's own ``message`` and the figures behind it as ``details``; the text shows both."""
 
-    def __init__(self, status: int, code: int, message: str, **details: Decimal | str) -> None:
+    def __init__(self, status: int, code: int, message: str, **details: Detail) -> None:
         self.message = message
         self.details = {name: format(value, "f") if isinstance(value, Decimal) else value for name, value in details.items()}
-        shown = ", ".join(f"{name}: {value}" for name, value in self.details.items())
+        shown = ", ".join(f"{name}: {value if isinstance(value, str) else ' '.join(value)}" for name, value in self.details.items())
         super().__init__(f"{message} ({shown})" if shown else message, status=status, code=code)
 
 
@@ -27,12 +32,12 @@ def bad_field(message: str) -> Refusal:
     return Refusal(422, BAD_FIELD, message)
 
 
-def broken_rule(message: str, **details: Decimal | str) -> Refusal:
+def broken_rule(message: str, **details: Detail) -> Refusal:
     """The request makes sense and breaks a rule of trading."""
     return Refusal(422, BROKEN_RULE, message, **details)
 
 
-def forbidden(message: str, **details: Decimal | str) -> Refusal:
+def forbidden(message: str, **details: Detail) -> Refusal:
     """The account may not do this, or not now."""
     return Refusal(403, FORBIDDEN, message, **details)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from broker_demo.sandbox.data import stocks
 from broker_demo.sandbox.route import Route
-from broker_demo.sandbox.trading import account, assets, calendar, orders
+from broker_demo.sandbox.trading import account, assets, calendar, orders, positions
 
 
 def routes() -> Sequence[Route]:
@@ -16,5 +16,6 @@ def routes() -> Sequence[Route]:
         *assets.ROUTES,
         *calendar.ROUTES,
         *orders.ROUTES,
+        *positions.ROUTES,
         *stocks.ROUTES,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -21,29 +22,29 @@ from broker_demo.sandbox.trading.rules import check_wash
 from broker_demo.sandbox.trading.submission import received, submitted
 
 
-def place(desk: Desk, call: Call) -> Answer:
-    """Take an order."""
+def post_order(desk: Desk, call: Call) -> Answer:
+    """``POST /v2/orders``: take an order, and answer 200."""
     body = call.json()
     request, asset = order_request(desk, body)
     return found(desk.venue.change(partial(submitted, desk, request, asset, client_order_id(body))))
 
 
-def many(desk: Desk, call: Call) -> Answer:
-    """The orders that a query asks for."""
+def get_orders(desk: Desk, call: Call) -> Answer:
+    """``GET /v2/orders``: those that the query asks for."""
     query = OrderQuery.of(desk, call)
     exchange = desk.settled()
     return found([_record(desk, order, nested=query.nested) for order in listed(exchange, query)])
 
 
-def one(desk: Desk, call: Call) -> Answer:
-    """The order of an id."""
+def get_order(desk: Desk, call: Call) -> Answer:
+    """``GET /v2/orders/{order_id}``."""
     nested = call.flag("nested")
     desk.settled()
     return found(_record(desk, _named(desk, call), nested=nested))
 
 
-def one_by_client_order_id(desk: Desk, call: Call) -> Answer:
-    """The order of its client's id: after a replacement the old one, unless the new one was given the same."""
+def get_order_by_client_order_id(desk: Desk, call: Call) -> Answer:
+    """``GET /v2/orders:by_client_order_id``. After a replacement the id is still the old order's; the new one has its own."""
     name = call.text("client_order_id")
     if name is None:
         raise call.bad("client_order_id is required")
@@ -53,8 +54,8 @@ def one_by_client_order_id(desk: Desk, call: Call) -> Answer:
     return found(_record(desk, order, nested=call.flag("nested")))
 
 
-def replace(desk: Desk, call: Call) -> Answer:
-    """Put a new order in the place of an open one, and answer with it."""
+def patch_order(desk: Desk, call: Call) -> Answer:
+    """``PATCH /v2/orders/{order_id}``: put a new order in the place of an open one, and answer with it."""
     body = call.json()
     terms, new_id = replace_terms(body), client_order_id(body)
 
@@ -70,8 +71,8 @@ def replace(desk: Desk, call: Call) -> Answer:
     return found(desk.venue.change(act))
 
 
-def cancel(desk: Desk, call: Call) -> Answer:
-    """Take an order out of the market."""
+def delete_order(desk: Desk, call: Call) -> Answer:
+    """``DELETE /v2/orders/{order_id}``: take an order out of the market, and the rest of its group."""
 
     def act(now_ns: int) -> None:
         desk.exchange.advance(now_ns)
@@ -81,8 +82,8 @@ def cancel(desk: Desk, call: Call) -> Answer:
     return Answer(204)
 
 
-def cancel_all(desk: Desk, call: Call) -> Answer:  # noqa: ARG001  # a handler's signature
-    """Take all orders out of the market, and say of each that it was asked."""
+def delete_orders(desk: Desk, call: Call) -> Answer:  # noqa: ARG001  # every address is answered by a function of both
+    """``DELETE /v2/orders``: take all orders out of the market, and say of each that it was asked."""
     cancelled = desk.venue.change(partial(all_cancelled, desk))
     return found([{"id": order.order_id, "status": 200, "body": record} for order, record in cancelled], 207)
 
@@ -125,12 +126,12 @@ def _record(desk: Desk, order: PaperOrder, *, nested: bool) -> dict[str, Any]:
     return order_record(order, legs=desk.exchange.legs(order) if nested else None)
 
 
-ROUTES = (
-    Route("POST", "/v2/orders", place),
-    Route("GET", "/v2/orders", many),
-    Route("DELETE", "/v2/orders", cancel_all),
-    Route("GET", "/v2/orders:by_client_order_id", one_by_client_order_id),
-    Route("GET", "/v2/orders/{order_id}", one),
-    Route("PATCH", "/v2/orders/{order_id}", replace),
-    Route("DELETE", "/v2/orders/{order_id}", cancel),
+ROUTES: Sequence[Route] = (
+    Route("POST", "/v2/orders", post_order),
+    Route("GET", "/v2/orders", get_orders),
+    Route("DELETE", "/v2/orders", delete_orders),
+    Route("GET", "/v2/orders:by_client_order_id", get_order_by_client_order_id),
+    Route("GET", "/v2/orders/{order_id}", get_order),
+    Route("PATCH", "/v2/orders/{order_id}", patch_order),
+    Route("DELETE", "/v2/orders/{order_id}", delete_order),
 )

@@ -14,13 +14,13 @@ from broker_core.models import Asset
 from broker_core.orders import ZERO
 from broker_core.requests import OrderClass, OrderRequest, OrderType, Side, TimeInForce
 from broker_core.timeframe import exchange_zone
+from broker_demo.admission import CRYPTO, is_fractional
 from broker_demo.matching import exact
 from broker_demo.paper_order import PaperOrder
 from broker_demo.refusals import Refusal, bad_field, broken_rule, forbidden
 from broker_demo.sandbox.desk import Desk
 from broker_demo.trading_hours import AlwaysOpen, TradingHours
 
-CRYPTO = "crypto"
 _CRYPTO_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_LIMIT})
 _CRYPTO_TIMES = frozenset({TimeInForce.GTC, TimeInForce.IOC})
 _CRYPTO_LEAST = 10
@@ -32,10 +32,20 @@ _OPEN_CUTOFF = timedelta(minutes=2)
 _CLOSE_CUTOFF = timedelta(minutes=10)
 
 
-def check_order(desk: Desk, request: OrderRequest, asset: Asset, now_ns: int) -> None:
-    """Refuse a new order that breaks one of them. The exchange has come as far as this moment."""
+def check_order(desk: Desk, request: OrderRequest, asset: Asset, now_ns: int, *, closes: bool = False) -> None:
+    """Refuse a new order that breaks one of them. The exchange has come as far as this moment.
+
+    With ``closes`` it is what remains of a position that is to be sold, which may be less than an order must be worth.
+    """
+    choices = desk.profile.configurations
+    if choices.suspend_trade:
+        raise forbidden("new orders are rejected by user request")
     if asset.asset_class == CRYPTO:
-        _check_crypto(desk, request, now_ns)
+        _check_crypto(request)
+        if not closes:
+            _check_crypto_cost(desk, request, now_ns)
+    elif not choices.fractional_trading and not closes and is_fractional(request):
+        raise forbidden("fractional trading is not allowed for account")
     elif request.time_in_force in (TimeInForce.OPG, TimeInForce.CLS):
         _check_auction(desk.prices.hours, request.time_in_force, now_ns)
     if request.order_class is OrderClass.SIMPLE and request.order_type is not OrderType.TRAILING_STOP:
@@ -44,13 +54,16 @@ def check_order(desk: Desk, request: OrderRequest, asset: Asset, now_ns: int) ->
         _check_short(desk, request.symbol)
 
 
-def _check_crypto(desk: Desk, request: OrderRequest, now_ns: int) -> None:
+def _check_crypto(request: OrderRequest) -> None:
     if request.order_type not in _CRYPTO_TYPES:
         raise bad_field("invalid order type for crypto order")
     if request.time_in_force not in _CRYPTO_TIMES:
         raise broken_rule("invalid crypto time_in_force")
     if request.order_class is not OrderClass.SIMPLE:
         raise broken_rule(f"crypto orders not allowed for advanced order_class: {request.order_class}")
+
+
+def _check_crypto_cost(desk: Desk, request: OrderRequest, now_ns: int) -> None:
     cost = request.notional
     if cost is None:
         price = request.limit_price
@@ -106,5 +119,5 @@ def _check_short(desk: Desk, symbol: str) -> None:
     exchange = desk.exchange
     if exchange.state.ledger.holding(symbol).qty > 0:
         return
-    if not exchange.shorting or exchange.portfolio().equity < _LEAST_EQUITY_TO_SHORT:
+    if not exchange.shorting or desk.profile.configurations.no_shorting or exchange.portfolio().equity < _LEAST_EQUITY_TO_SHORT:
         raise forbidden("account is not allowed to short")

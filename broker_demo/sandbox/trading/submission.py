@@ -13,8 +13,12 @@ from broker_demo.sandbox.trading.order_record import order_record
 from broker_demo.sandbox.trading.rules import check_order
 
 
-def submitted(desk: Desk, request: OrderRequest, asset: Asset, client_order_id: str | None, now_ns: int) -> dict[str, Any]:
+def submitted(
+    desk: Desk, request: OrderRequest, asset: Asset, client_order_id: str | None, now_ns: int, *, closes: bool = False
+) -> dict[str, Any]:
     """Hand an order to the exchange, and say that it was received. An order without an id of its client's gets one.
+
+    With ``closes`` it is one that Alpaca makes itself to close a position, however small that is.
 
     Part of a change of the venue's, which tells what came of it. Raises RequestRefused.
     """
@@ -23,7 +27,7 @@ def submitted(desk: Desk, request: OrderRequest, asset: Asset, client_order_id: 
     # Whoever sends an order again is told so before all else: it proves that the first one arrived.
     if client_order_id is not None and exchange.order_by_client_id(client_order_id) is not None:
         raise duplicate()
-    check_order(desk, request, asset, now_ns)
+    check_order(desk, request, asset, now_ns, closes=closes)
     return received(desk, exchange.submit(request, client_order_id or exchange.state.ids(), now_ns))
 
 
