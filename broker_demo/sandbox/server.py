@@ -24,6 +24,7 @@ from broker_demo.sandbox.answers import Host, Refused, missing
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.faults.admin import admin_app
+from broker_demo.sandbox.faults.connections import Door
 from broker_demo.sandbox.faults.http import exchange, response
 from broker_demo.sandbox.faults.plan import Faults
 from broker_demo.sandbox.faults.script import read_script
@@ -122,7 +123,7 @@ class Sandbox:
         desk.venue.save()
         if desk.venue.unsaved is not None:
             raise desk.venue.unsaved
-        port = await self._serve(_application(desk), self.settings.port)
+        port = await self._serve(_application(desk), self.settings.port, desk.faults)
         admin_port = await self._serve(admin_app(desk), self.settings.admin_port)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         self._addresses = Addresses(
@@ -190,12 +191,12 @@ class Sandbox:
             ids=self._ids,
         )
 
-    async def _serve(self, application: web.Application, port: int) -> int:
+    async def _serve(self, application: web.Application, port: int, faults: Faults | None = None) -> int:
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_WAIT_FOR_REQUESTS)
         self._runners.append(runner)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self.settings.host, port).start()
+            await Door(runner, self.settings.host, port, faults or Faults()).start()
         except OSError as error:
             raise ConfigError(f"sandbox: {self.settings.host} port {port} cannot be bound: {error.strerror or error}") from None
         bound: int = runner.addresses[0][1]

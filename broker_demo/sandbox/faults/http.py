@@ -1,13 +1,7 @@
-"""Faults of requests: what happens to one on its way to the exchange and back.
-
-A reset is one on the wire: the connection ends with RST, so that the other side sees an error and not an end.
-"""
+"""Faults of requests: what happens to one on its way to the exchange and back."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import struct
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -22,12 +16,11 @@ from broker_demo.sandbox.answers import Answer, Refused
 from broker_demo.sandbox.faults.changes import changed
 from broker_demo.sandbox.faults.plan import Fault, Faults
 from broker_demo.sandbox.faults.terms import Channel, Kind, When, Which
+from broker_demo.sandbox.resets import reset
 
 _REQUESTS_A_MINUTE = 200
 _DATA_PATHS = ("/v2/stocks", "/v1beta", "/v1/")
 _TRADING_STREAM = "/stream"
-_AT_ONCE = struct.pack("ii", 1, 0)
-"""Linger, but for no time at all: what has not been sent is thrown away, and the other side gets RST."""
 
 
 async def exchange(faults: Faults, request: web.Request, act: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
@@ -43,16 +36,6 @@ def response(answer: Answer) -> web.Response:
     """The answer as it is sent."""
     headers = {"Content-Type": answer.content_type} if answer.body else {}
     return web.Response(status=answer.status, body=answer.body, headers=headers)
-
-
-def reset(transport: asyncio.BaseTransport | None) -> None:
-    """End a connection with RST. Does nothing to one that has ended."""
-    if not isinstance(transport, asyncio.Transport) or transport.is_closing():
-        return
-    connection: socket.socket | None = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-    transport.abort()
 
 
 @attrs.frozen
