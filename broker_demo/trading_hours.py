@@ -47,6 +47,9 @@ class TradingHours(Protocol):
     def session_day(self, ns: int) -> date:
         """The trading day of the session that holds this moment, or else of the next one."""
 
+    def known(self) -> tuple[date, date]:
+        """The first and the last day that ``days`` can be asked for."""
+
     def days(self, start: date, end: date) -> Sequence[MarketHours]:
         """The trading days from ``start`` to ``end``, both included."""
 
@@ -84,6 +87,10 @@ class AlwaysOpen:
     def session_day(self, ns: int) -> date:
         """The calendar day in New York."""
         return _new_york_day(ns)
+
+    def known(self) -> tuple[date, date]:
+        """All days whose moments 64 bits of nanoseconds can tell."""
+        return date(1678, 1, 1), date(2261, 12, 31)
 
     def days(self, start: date, end: date) -> Sequence[MarketHours]:
         """Every calendar day."""
@@ -140,6 +147,10 @@ class ListedHours:
         """The trading day of that session; after the last one the calendar day in New York."""
         at = self._current(ns)
         return self._sessions.days[at] if at < len(self._sessions.days) else _new_york_day(ns)
+
+    def known(self) -> tuple[date, date]:
+        """The first and the last day of the list."""
+        return self._sessions.days[0], self._sessions.days[-1]
 
     def days(self, start: date, end: date) -> Sequence[MarketHours]:
         """The sessions whose day lies between the two, both included."""

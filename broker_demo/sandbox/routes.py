@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from broker_demo.sandbox.data import stocks
+from broker_demo.sandbox.data import crypto, meta, news, nothing, screener, stocks
 from broker_demo.sandbox.route import Route
-from broker_demo.sandbox.trading import account, assets, calendar, orders, positions
+from broker_demo.sandbox.trading import account, assets, calendar, orders, positions, watchlists
 
 
 def routes() -> Sequence[Route]:
@@ -18,4 +18,10 @@ def routes() -> Sequence[Route]:
         *orders.ROUTES,
         *positions.ROUTES,
         *stocks.ROUTES,
+        *crypto.ROUTES,
+        *meta.ROUTES,
+        *news.ROUTES,
+        *screener.ROUTES,
+        *nothing.ROUTES,
+        *watchlists.ROUTES,
     )
