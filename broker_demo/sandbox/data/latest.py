@@ -5,7 +5,8 @@ Bars are made of whole minutes (see ``bars``), trades and quotes are those of th
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from broker_core.timeframe import Timeframe, Unit
 from broker_demo.feeds import MINUTE
@@ -16,6 +17,9 @@ from broker_demo.sandbox.data.records import BarRow, bar_rows, book_record, quot
 from broker_demo.sandbox.data.ticks import timed
 
 DAY = Timeframe(1, Unit.DAY)
+
+Last: TypeAlias = Callable[[Prices, str, int], Any]
+"""What is known of a symbol at a moment, for example ``last_trade``."""
 
 
 def last_trade(prices: Prices, symbol: str, now_ns: int) -> dict[str, Any] | None:

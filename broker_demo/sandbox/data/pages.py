@@ -9,8 +9,7 @@ import attrs
 
 from broker_core.errors import ConfigError
 from broker_demo.sandbox.call import Call
-from broker_demo.sandbox.data.span import Place, Span, read_span
-from broker_demo.sandbox.desk import Desk
+from broker_demo.sandbox.data.span import Place, Span
 
 
 @attrs.frozen
@@ -50,9 +49,8 @@ def page(symbols: Sequence[str], span: Span, source: Source) -> Page:
     return Page(found)
 
 
-def read_page(call: Call, desk: Desk, symbols: Sequence[str], source: Source) -> Page:
+def read_page(call: Call, symbols: Sequence[str], span: Span, source: Source) -> Page:
     """The page that a request asks for. Raises Refused."""
-    span = read_span(call, desk.now_ns(), symbols)
     try:
         return page(symbols, span, source)
     except ConfigError as error:

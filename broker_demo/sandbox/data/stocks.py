@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from broker_demo.prices import Prices
 from broker_demo.sandbox.answers import Answer, Host, found
 from broker_demo.sandbox.call import Call
+from broker_demo.sandbox.data.auctions import auction_source
 from broker_demo.sandbox.data.bars import bar_source, read_timeframe
-from broker_demo.sandbox.data.latest import last_bar, last_quote, last_trade, snapshot
+from broker_demo.sandbox.data.latest import Last, last_bar, last_quote, last_trade, snapshot
 from broker_demo.sandbox.data.pages import Source, read_page
 from broker_demo.sandbox.data.records import quote_record, trade_record
+from broker_demo.sandbox.data.span import read_span
 from broker_demo.sandbox.data.symbols import shares
 from broker_demo.sandbox.data.ticks import tick_source
 from broker_demo.sandbox.desk import Desk
@@ -30,34 +32,39 @@ _ADJUSTMENTS = frozenset({"raw", "split", "dividend", "spin-off", "all"})
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _DELAY_NS = 15 * 60 * 1_000_000_000
 
-Last = Callable[[Prices, str, int], Any]
+_Sources: TypeAlias = Callable[[Prices, Call, int], Source]
 
 
-def _history(name: str, source: Callable[[Desk, Call], Source], desk: Desk, call: Call) -> Answer:
+def _history(name: str, source: _Sources, desk: Desk, call: Call) -> Answer:
     symbols = shares(desk, call)
-    call.word("feed", _HISTORY_FEEDS, "sip")
+    call.word("feed", ("sip",) if name == "auctions" else _HISTORY_FEEDS, "sip")
     _check_names_as_of(call)
-    page = read_page(call, desk, symbols, source(desk, call))
+    now_ns = desk.now_ns()
+    page = read_page(call, symbols, read_span(call, now_ns, symbols), source(desk.prices, call, now_ns))
     if "symbol" in call.parts:
         (symbol,) = symbols
         return found({name: page.points.get(symbol, ()), "symbol": symbol, "next_page_token": page.next_token, **_currency(call)})
     return found({name: page.points, "next_page_token": page.next_token, **_currency(call)})
 
 
-def _bars(desk: Desk, call: Call) -> Source:
+def _bars(prices: Prices, call: Call, now_ns: int) -> Source:
     timeframe = read_timeframe(call)
     for adjustment in call.listed("adjustment"):
         if adjustment not in _ADJUSTMENTS:
             raise call.bad(f"invalid adjustment: {adjustment}")
-    return bar_source(desk.prices, timeframe, desk.now_ns())
+    return bar_source(prices, timeframe, now_ns)
 
 
-def _trades(desk: Desk, call: Call) -> Source:  # noqa: ARG001  # as the others
-    return tick_source(desk.prices, trade_record)
+def _trades(prices: Prices, call: Call, now_ns: int) -> Source:  # noqa: ARG001  # as the others
+    return tick_source(prices, trade_record)
 
 
-def _quotes(desk: Desk, call: Call) -> Source:  # noqa: ARG001  # as the others
-    return tick_source(desk.prices, quote_record)
+def _quotes(prices: Prices, call: Call, now_ns: int) -> Source:  # noqa: ARG001  # as the others
+    return tick_source(prices, quote_record)
+
+
+def _auctions(prices: Prices, call: Call, now_ns: int) -> Source:  # noqa: ARG001  # as the others
+    return auction_source(prices, now_ns)
 
 
 def _latest(name: str, last: Last, desk: Desk, call: Call) -> Answer:
@@ -104,7 +111,7 @@ def _check_names_as_of(call: Call) -> None:
 
 
 def _routes() -> Iterator[Route]:
-    for name, source in (("bars", _bars), ("trades", _trades), ("quotes", _quotes)):
+    for name, source in (("bars", _bars), ("trades", _trades), ("quotes", _quotes), ("auctions", _auctions)):
         for path in (f"{_ROOT}/{name}", f"{_ROOT}/{{symbol}}/{name}"):
             yield Route("GET", path, partial(_history, name, source), Host.DATA, is_slow=True)
     for name, last in (("bar", last_bar), ("trade", last_trade), ("quote", last_quote)):
