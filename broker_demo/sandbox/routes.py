@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from broker_demo.sandbox.data import crypto, meta, news, nothing, screener, stocks
 from broker_demo.sandbox.route import Route
-from broker_demo.sandbox.trading import account, assets, calendar, orders, positions, watchlists
+from broker_demo.sandbox.trading import account, activities, assets, calendar, orders, positions, watchlists
 
 
 def routes() -> Sequence[Route]:
     """All of them."""
     return (
         *account.ROUTES,
+        *activities.ROUTES,
         *assets.ROUTES,
         *calendar.ROUTES,
         *orders.ROUTES,
