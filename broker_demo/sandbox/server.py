@@ -205,14 +205,22 @@ class Sandbox:
 
 def _application(desk: Desk) -> web.Application:
     application = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_with_faults(desk)])
+    handlers: dict[tuple[str, str], _Next] = {(route.method, route.path): partial(_handle, desk, route) for route in routes()}
     for path, talk in endpoints().items():
-        application.router.add_get(path, partial(talk, desk))
-    for route in routes():
-        application.router.add_route(route.method, route.path, partial(_handle, desk, route))
+        handlers["GET", path] = partial(_talk_or_answer, partial(talk, desk), handlers.get(("GET", path)))
+    for (method, path), handler in handlers.items():
+        application.router.add_route(method, path, handler)
     return application
 
 
 _Next: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def _talk_or_answer(talk: _Next, answer: _Next | None, request: web.Request) -> web.StreamResponse:
+    """A path may be a socket's and a request's too, as that of the news is."""
+    if answer is None or request.headers.get("Upgrade", "").lower() == "websocket":
+        return await talk(request)
+    return await answer(request)
 
 
 def _with_faults(desk: Desk) -> Middleware:
