@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from sandboxes import sandbox
 from wires import TradingWire
 
-from broker_core.clock import StillClock
+from broker_core.clock import StillClock, to_ns
 from broker_core.orders import ReplaceTerms
 from broker_core.requests import LimitOrder, MarketOrder, OrderRequest, StopLoss, TakeProfit
 from broker_demo.paper_order import PaperOrder
@@ -111,13 +112,14 @@ async def test_rejected_order(box: Sandbox, clock: StillClock):
         assert told(await wire.updates(3)) == [("pending_new", "pending_new"), ("new", "new"), ("rejected", "rejected")]
 
 
-async def test_order_outside_hours_is_accepted_then_new_then_expired(clock: StillClock):
+async def test_order_outside_hours_is_accepted_then_new_then_expired():
     """On a real calendar an order for a day waits for the open, works, and expires with the close."""
-    async with sandbox(clock, calendar="XNYS") as box, TradingWire(box) as wire:
+    after_the_close = StillClock(datetime(2026, 11, 25, 21, 30, tzinfo=UTC))
+    async with sandbox(after_the_close, calendar="XNYS") as box, TradingWire(box) as wire:
         await wire.listen()
-        await clock.advance(6 * 3600)
         submit(box, LimitOrder("AAPL", "buy", qty="1", limit_price="1"))
-        await clock.advance(24 * 3600)
+        venue, short_day_over_ns = box.desk.venue, to_ns(datetime(2026, 11, 27, 18, tzinfo=UTC))
+        venue.change(lambda now_ns: venue.exchange.advance(short_day_over_ns))
 
         assert told(await wire.updates(3)) == [("accepted", "accepted"), ("new", "new"), ("expired", "expired")]
 

@@ -95,3 +95,46 @@ def authenticate(key: str = KEY, secret: str = SECRET) -> dict[str, Any]:
 def listen(*streams: str) -> dict[str, Any]:
     """The choice of streams."""
     return {"action": "listen", "data": {"streams": list(streams)}}
+
+
+class DataWire(Wire):
+    """A data socket."""
+
+    def __init__(self, box: Sandbox, path: str = "/v2/iex", **options: Any) -> None:
+        super().__init__(box, path, **options)
+
+    async def hear_one(self) -> Any:
+        """The next frame, which must hold one message."""
+        frame = await self.hear()
+        if frame is None:
+            return None
+        assert isinstance(frame, list)
+        (message,) = frame
+        return message
+
+    async def ask(self, message: Any) -> Any:
+        """Send a message and hear the one that answers."""
+        await self.say(message)
+        return await self.hear_one()
+
+    async def sign_in(self) -> Self:
+        """Hear the welcome and sign in."""
+        assert await self.hear_one() == {"T": "success", "msg": "connected"}
+        assert await self.ask(auth()) == {"T": "success", "msg": "authenticated"}
+        return self
+
+    async def subscribe(self, **channels: list[str]) -> Any:
+        """Subscribe, and return the acknowledgement."""
+        return await self.ask({"action": "subscribe", **channels})
+
+    async def messages(self, count: int) -> list[dict[str, Any]]:
+        """Messages of as many frames as hold so many."""
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            found += await self.hear()
+        return found
+
+
+def auth(key: str = KEY, secret: str = SECRET) -> dict[str, Any]:
+    """The sign-in of the data sockets."""
+    return {"action": "auth", "key": key, "secret": secret}

@@ -17,6 +17,8 @@ from broker_demo.sandbox.moments import moment_text
 Message: TypeAlias = Any
 """What is sent: an object of plain types, or a record (``market_records``) that is written as one."""
 
+BATCH = 128
+"""The most messages in one frame: some clients take no frame of a megabyte."""
 _SECOND_NS = 1_000_000_000
 _TIMESTAMP = -1
 """The type of MessagePack's own extension for moments."""
@@ -90,7 +92,7 @@ class Codec:
         """The messages as they are sent."""
         write = _write_msgpack if self.is_msgpack else _write_json
         if self.in_arrays:
-            return [write(messages)] if messages else []
+            return [write(messages[start : start + BATCH]) for start in range(0, len(messages), BATCH)]
         return [write(message) for message in messages]
 
     def read(self, frame: str | bytes) -> Any:
