@@ -252,9 +252,9 @@ class Exchange:
         """The open orders, legs too, the oldest first: a view, which changes with them."""
         return self._book.open_by_time()
 
-    def open_in(self, symbol: str) -> Sequence[PaperOrder]:
-        """The open orders in one symbol, legs too, the oldest first."""
-        return self._book.open_in(symbol)
+    def open_against(self, symbol: str, side: Side) -> Sequence[PaperOrder]:
+        """The open orders in a symbol that go the other way than this one, legs too, the oldest first."""
+        return self._book.open_against(symbol, side)
 
     def free_qty(self, symbol: str) -> Decimal:
         """How many shares of a position, long or short, no open order is about to close."""

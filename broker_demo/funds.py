@@ -54,8 +54,8 @@ class Funds:
 
     def _closing(self, symbol: str, side: Side, without: PaperOrder | None) -> Iterator[PaperOrder]:
         """The open orders that claim shares: of two exits of a group only one does."""
-        for order in self._book.open_in(symbol):
-            if order.side is not side or order.opens or order.waiting or order is without:
+        for order in self._book.open_on(symbol, side):
+            if order.opens or order.waiting or order is without:
                 continue
             if order.group_id is not None and without is not None and order.group_id == without.group_id:
                 continue
@@ -83,7 +83,7 @@ class Funds:
     def _check_direction(self, order: PaperOrder, asset: Asset, *, shorting: bool) -> None:
         if order.request.order_class is OrderClass.OCO:
             raise broken_rule("oco orders must be exit orders")
-        against = [other for other in self._book.open_in(order.symbol) if other.opens and other.side is not order.side]
+        against = any(other.opens for other in self._book.open_against(order.symbol, order.side))
         if order.side is Side.BUY:
             if against:
                 raise forbidden("cannot open a long buy while a short sell order is open")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Reversible
 from decimal import Decimal
 
 from broker_core.orders import ZERO
+from broker_core.requests import Side
 from broker_demo.paper_order import PaperOrder, Role, Status
 
 
@@ -17,6 +18,7 @@ class OrderBook:
         self._by_client_id: dict[str, PaperOrder] = {}
         self._open: dict[str, dict[str, PaperOrder]] = {}
         self._open_by_time: dict[str, PaperOrder] = {}
+        self._open_by_side: dict[tuple[str, Side], dict[str, PaperOrder]] = {}
         self._groups: dict[str, list[PaperOrder]] = {}
         self._claims: dict[str, Decimal] = {}
         self.claimed_amount = ZERO
@@ -31,6 +33,7 @@ class OrderBook:
         if order.is_open:
             self._open.setdefault(order.symbol, {})[order.order_id] = order
             self._open_by_time[order.order_id] = order
+            self._open_by_side.setdefault((order.symbol, order.side), {})[order.order_id] = order
             self.claim(order)
         if order.group_id is not None:
             self._groups.setdefault(order.group_id, []).append(order)
@@ -38,7 +41,7 @@ class OrderBook:
     def retire(self, order: PaperOrder) -> None:
         """Take an order that has ended off the list of open ones."""
         symbol = self._open[order.symbol]
-        del symbol[order.order_id], self._open_by_time[order.order_id]
+        del symbol[order.order_id], self._open_by_time[order.order_id], self._open_by_side[order.symbol, order.side][order.order_id]
         if not symbol:
             del self._open[order.symbol]
         self.claimed_amount -= self._claims.pop(order.order_id, ZERO)
@@ -61,6 +64,14 @@ class OrderBook:
     def open_in(self, symbol: str) -> tuple[PaperOrder, ...]:
         """The open orders in a symbol, the oldest first."""
         return tuple(self._open.get(symbol, {}).values())
+
+    def open_on(self, symbol: str, side: Side) -> tuple[PaperOrder, ...]:
+        """The open orders in a symbol that go this way, the oldest first."""
+        return tuple(self._open_by_side.get((symbol, side), {}).values())
+
+    def open_against(self, symbol: str, side: Side) -> tuple[PaperOrder, ...]:
+        """Those that go the other way."""
+        return self.open_on(symbol, Side.SELL if side is Side.BUY else Side.BUY)
 
     def open_symbols(self) -> list[str]:
         """The symbols with open orders, in alphabetical order."""

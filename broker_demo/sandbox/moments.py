@@ -9,6 +9,7 @@ from broker_core.clock import from_ns, to_ns
 from broker_core.timeframe import exchange_zone
 
 _SECOND_NS = 1_000_000_000
+_SECONDS_LONG = len("2026-03-02T15:00:00")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:?\d\d)?\Z", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 
@@ -16,7 +17,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 def moment_text(ns: int) -> str:
     """The moment in UTC with ``Z``, its trailing zeros dropped, as the data host writes it."""
     seconds, rest = divmod(ns, _SECOND_NS)
-    whole = f"{from_ns(seconds * _SECOND_NS):%Y-%m-%dT%H:%M:%S}"
+    whole = from_ns(seconds * _SECOND_NS).isoformat(timespec="seconds")[:_SECONDS_LONG]
     return f"{whole}.{rest:09d}".rstrip("0") + "Z" if rest else f"{whole}Z"
 
 

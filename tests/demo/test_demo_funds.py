@@ -109,6 +109,40 @@ def test_buy_by_amount_covers_no_more_than_the_short(market):
     assert D(-5) < market.position < D(-4)
 
 
+def test_refused_close_names_the_orders_that_hold_the_shares(market):
+    """Whoever is refused shares is told how many there are, how many are free, and which orders hold the others."""
+    market.hold(10)
+    holding = market.submit(LimitOrder("ABC", "sell", qty=7, limit_price="150"))
+    market.submit(LimitOrder("XYZ", "buy", qty=1, limit_price="50"))
+
+    with pytest.raises(RequestRefused) as caught:
+        market.submit(MarketOrder("ABC", "sell", qty=4))
+
+    assert caught.value.details == {
+        "symbol": "ABC",
+        "existing_qty": "10",
+        "held_for_orders": "7",
+        "available": "3",
+        "related_orders": [holding.order_id],
+    }
+
+
+def test_coins_that_are_not_there_are_not_sold(market):
+    """A pair is not sold short: the refusal speaks of the coin's balance."""
+    market.prices.list_asset("BTC/USD", asset_class="crypto")
+    market.tick(100, symbol="BTC/USD")
+    with pytest.raises(RequestRefused, match=r"insufficient balance for BTC \(requested: 2, available: 0\)"):
+        market.submit(MarketOrder("BTC/USD", "sell", qty=2, time_in_force="gtc"))
+
+    market.submit(MarketOrder("BTC/USD", "buy", qty=2, time_in_force="gtc"))
+    market.settle()
+    market.submit(LimitOrder("BTC/USD", "sell", qty=1, limit_price=200, time_in_force="gtc"))
+
+    with pytest.raises(RequestRefused) as caught:
+        market.submit(MarketOrder("BTC/USD", "sell", qty=2, time_in_force="gtc"))
+    assert caught.value.details == {"symbol": "BTC", "balance": "2", "available": "1"}
+
+
 def test_held_exits_claim_nothing_until_they_come_alive(market):
     """A bracket's exits claim neither money nor shares while they wait, and the shares once when they work."""
     entry = market.submit(

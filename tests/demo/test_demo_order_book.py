@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from broker_core.requests import LimitOrder
+from broker_core.requests import LimitOrder, Side
 from broker_demo.order_book import OrderBook
 from broker_demo.paper_order import PaperOrder, Role, Status
 
 
-def paper(number, symbol="ABC", **terms):
+def paper(number, symbol="ABC", side="buy", **terms):
     terms = {"status": Status.NEW, "opens": True, **terms}
     return PaperOrder(
         order_id=f"O{number}",
         client_order_id=f"C{number}",
-        request=LimitOrder(symbol, "buy", qty=1, limit_price=1),
+        request=LimitOrder(symbol, side, qty=1, limit_price=1),
         created_ns=0,
         updated_ns=0,
         works_from_ns=0,
@@ -52,6 +52,31 @@ def test_open_orders_are_kept_by_symbol_in_the_order_they_came():
 
     assert book.open_symbols() == ["ABC"]
     assert book.open_in("AAA") == ()
+
+
+def test_open_orders_are_kept_in_the_order_they_came_whatever_their_symbol():
+    """The list over all symbols goes by time, in both directions, and changes with the orders."""
+    first, other, third = paper(1, "ZZZ"), paper(2, "AAA"), paper(3, "ZZZ")
+    book = OrderBook([first, paper(9, status=Status.FILLED), other, third])
+    by_time = book.open_by_time()
+    assert list(by_time) == [first, other, third]
+    assert list(reversed(by_time)) == [third, other, first]
+
+    book.retire(other)
+
+    assert list(by_time) == [first, third]
+
+
+def test_open_orders_are_found_by_the_way_they_go():
+    """Those of one side, and those against it, in one symbol, until they are retired."""
+    bought, sold, elsewhere = paper(1), paper(2, side="sell"), paper(3, "AAA", side="sell")
+    book = OrderBook([bought, sold, elsewhere])
+    assert book.open_on("ABC", Side.BUY) == book.open_against("ABC", Side.SELL) == (bought,)
+    assert book.open_on("ABC", Side.SELL) == book.open_against("ABC", Side.BUY) == (sold,)
+
+    book.retire(sold)
+
+    assert book.open_against("ABC", Side.BUY) == ()
 
 
 def test_group_members_know_each_other():

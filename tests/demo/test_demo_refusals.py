@@ -23,10 +23,10 @@ def test_each_kind_has_its_status_and_code():
 
 def test_figures_are_kept_apart_and_shown():
     """The message stays the broker's own, the figures are kept as plain text, and the text of the error has both in one line."""
-    error = Refusal(403, 40310000, "too much", free=Decimal("1E+2"), symbol="ABC")
+    error = Refusal(403, 40310000, "too much", free=Decimal("1E+2"), symbol="ABC", orders=["a", "b"])
 
-    assert (error.message, error.details) == ("too much", {"free": "100", "symbol": "ABC"})
-    assert str(error) == "too much (free: 100, symbol: ABC)"
+    assert (error.message, error.details) == ("too much", {"free": "100", "symbol": "ABC", "orders": ["a", "b"]})
+    assert str(error) == "too much (free: 100, symbol: ABC, orders: a b)"
 
 
 def test_used_id_is_its_own_kind():

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from broker_core.errors import RequestRefused
 from broker_demo.paper_order import PaperOrder
 from broker_demo.refusals import not_found
-from broker_demo.sandbox.answers import Answer, found
+from broker_demo.sandbox.answers import Answer, Refused, found
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.identity import is_uuid
@@ -65,7 +66,7 @@ def patch_order(desk: Desk, call: Call) -> Answer:
         old = _named(desk, call)
         check_replaceable(old)
         if old.is_open and old.group_id is None and terms.limit_price is not None:
-            check_wash(old.side, old.request.order_type, terms.limit_price, exchange.open_in(old.symbol))
+            check_wash(old.side, old.request.order_type, terms.limit_price, exchange.open_against(old.symbol, old.side))
         return received(desk, exchange.replace(old.order_id, terms, now_ns, new_id))
 
     return found(desk.venue.change(act))
@@ -83,24 +84,31 @@ def delete_order(desk: Desk, call: Call) -> Answer:
 
 
 def delete_orders(desk: Desk, call: Call) -> Answer:  # noqa: ARG001  # every address is answered by a function of both
-    """``DELETE /v2/orders``: take all orders out of the market, and say of each that it was asked."""
+    """``DELETE /v2/orders``: take all orders out of the market, and say of each what came of asking."""
     cancelled = desk.venue.change(partial(all_cancelled, desk))
-    return found([{"id": order.order_id, "status": 200, "body": record} for order, record in cancelled], 207)
+    return found([{"id": order.order_id, "status": status, "body": body} for order, status, body in cancelled], 207)
 
 
-def all_cancelled(desk: Desk, now_ns: int) -> list[tuple[PaperOrder, dict[str, Any]]]:
-    """Cancel every open order. Each comes with what stood before: itself, or the order it came with.
+def all_cancelled(desk: Desk, now_ns: int) -> list[tuple[PaperOrder, int, dict[str, Any]]]:
+    """Cancel every open order. Each comes with a status and a body: itself as it was, or the order it came with, or why it cannot be.
 
     Part of a change of the venue's, which tells what came of it.
     """
     exchange = desk.exchange
     exchange.advance(now_ns)
     asked = [(order, _cancelling(desk, order)) for order in exchange.open_orders()]
-    for order, _ in asked:
-        # A group ends with its first member.
-        if order.is_open:
-            exchange.cancel(order.order_id, now_ns)
-    return asked
+    outcomes = []
+    for order, record in asked:
+        try:
+            # A group ends with its first member.
+            if order.is_open:
+                exchange.cancel(order.order_id, now_ns)
+        except RequestRefused as error:
+            refused = Refused.of(error)
+            outcomes.append((order, refused.status, refused.body))
+        else:
+            outcomes.append((order, 200, record))
+    return outcomes
 
 
 def _cancelling(desk: Desk, order: PaperOrder) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _all_closed(desk: Desk, cancel_orders: bool, now_ns: int) -> list[dict[str, 
     outcomes: list[dict[str, Any]] = []
     if cancel_orders:
         # Alpaca writes the order's id where the symbol belongs.
-        outcomes += [{"symbol": order.order_id, "status": 200, "body": record} for order, record in all_cancelled(desk, now_ns)]
+        outcomes += [{"symbol": order.order_id, "status": status, "body": body} for order, status, body in all_cancelled(desk, now_ns)]
     for symbol, held in exchange.state.ledger.positions.items():
         outcome: dict[str, Any] = {"symbol": wire_symbol(symbol), "status": 200}
         try:

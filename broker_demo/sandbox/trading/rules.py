@@ -49,7 +49,7 @@ def check_order(desk: Desk, request: OrderRequest, asset: Asset, now_ns: int, *,
     elif request.time_in_force in (TimeInForce.OPG, TimeInForce.CLS):
         _check_auction(desk.prices.hours, request.time_in_force, now_ns)
     if request.order_class is OrderClass.SIMPLE and request.order_type is not OrderType.TRAILING_STOP:
-        check_wash(request.side, request.order_type, request.limit_price, desk.exchange.open_in(request.symbol))
+        check_wash(request.side, request.order_type, request.limit_price, desk.exchange.open_against(request.symbol, request.side))
     if request.side is Side.SELL and asset.asset_class != CRYPTO:
         _check_short(desk, request.symbol)
 
@@ -94,10 +94,10 @@ def _check_auction(hours: TradingHours, time_in_force: TimeInForce, now_ns: int)
         raise broken_rule(f"{time_in_force} orders are not accepted between {begins.astimezone(exchange_zone()):%H:%M} and {ends:%H:%M} ET")
 
 
-def check_wash(side: Side, order_type: OrderType, limit_price: Decimal | None, others: Iterable[PaperOrder]) -> None:
-    """Refuse an order that could trade with another of the same account. Groups and trailing stops may."""
-    for other in others:
-        if other.side is side or other.group_id is not None or other.request.order_type is OrderType.TRAILING_STOP:
+def check_wash(side: Side, order_type: OrderType, limit_price: Decimal | None, against: Iterable[PaperOrder]) -> None:
+    """Refuse an order that could trade with one of those that go the other way. Groups and trailing stops may."""
+    for other in against:
+        if other.group_id is not None or other.request.order_type is OrderType.TRAILING_STOP:
             continue
         if other.request.order_type in _AT_ANY_PRICE:
             raise _wash(other, "opposite side market/stop order exists")
