@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from broker_core.clock import from_ns, to_ns
 from broker_core.timeframe import exchange_zone
 
 _SECOND_NS = 1_000_000_000
+_MINUTE_NS = 60 * _SECOND_NS
+_DAY_NS = 1440 * _MINUTE_NS
+_MINUTES = tuple(f"{hour:02d}:{minute:02d}:" for hour in range(24) for minute in range(60))
 _SECONDS_LONG = len("2026-03-02T15:00:00")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:?\d\d)?\Z", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
@@ -16,9 +20,19 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 
 def moment_text(ns: int) -> str:
     """The moment in UTC with ``Z``, its trailing zeros dropped, as the data host writes it."""
-    seconds, rest = divmod(ns, _SECOND_NS)
-    whole = from_ns(seconds * _SECOND_NS).isoformat(timespec="seconds")[:_SECONDS_LONG]
-    return f"{whole}.{rest:09d}".rstrip("0") + "Z" if rest else f"{whole}Z"
+    days, rest = divmod(ns, _DAY_NS)
+    minute, rest = divmod(rest, _MINUTE_NS)
+    # Some answers hold ten thousand moments, most of them whole minutes of a few days.
+    start = _day_text(days) + _MINUTES[minute]
+    if not rest:
+        return f"{start}00Z"
+    second, rest = divmod(rest, _SECOND_NS)
+    return f"{start}{second:02d}.{rest:09d}".rstrip("0") + "Z" if rest else f"{start}{second:02d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _day_text(days: int) -> str:
+    return f"{from_ns(days * _DAY_NS):%Y-%m-%dT}"
 
 
 def new_york_text(ns: int) -> str:

@@ -13,11 +13,10 @@ from typing import Any
 from broker_core.clock import to_ns
 from broker_core.models import MarketHours
 from broker_demo.prices import Prices, Tick
-from broker_demo.sandbox.data.moment_texts import moment_text
 from broker_demo.sandbox.data.pages import Source, Stretch
 from broker_demo.sandbox.data.records import home
 from broker_demo.sandbox.data.span import Span
-from broker_demo.sandbox.moments import day_start_ns, new_york_day
+from broker_demo.sandbox.moments import day_start_ns, moment_text, new_york_day
 
 OPENING_PRINT, OFFICIAL_OPEN, CLOSING_PRINT, OFFICIAL_CLOSE = "O", "Q", "6", "M"
 """The codes of an auction's print, and of what its exchange calls the day's official price."""

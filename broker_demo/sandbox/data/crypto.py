@@ -63,7 +63,7 @@ def _routes() -> Iterator[Route]:
     for name, source in (("bars", _bars), ("trades", _trades), ("quotes", _quotes)):
         yield Route("GET", f"{_ROOT}/{name}", partial(_history, name, source), Host.DATA, is_open=True, is_slow=True)
     for name, last in (("bars", last_bar), ("trades", last_trade), ("quotes", last_quote), ("orderbooks", last_book)):
-        yield Route("GET", f"{_ROOT}/latest/{name}", partial(_latest, name, last), Host.DATA, is_open=True)
+        yield Route("GET", f"{_ROOT}/latest/{name}", partial(_latest, name, last), Host.DATA, is_open=True, is_slow=name == "bars")
     yield Route("GET", f"{_ROOT}/snapshots", partial(_latest, "snapshots", snapshot), Host.DATA, is_open=True, is_slow=True)
 
 

@@ -12,9 +12,9 @@ from broker_core.timeframe import Timeframe, Unit
 from broker_demo.feeds import MINUTE
 from broker_demo.prices import Prices
 from broker_demo.sandbox.data.bars import last_whole_minute_ns
-from broker_demo.sandbox.data.moment_texts import moment_text
 from broker_demo.sandbox.data.records import BarRow, bar_rows, book_record, quote_record, trade_record
 from broker_demo.sandbox.data.ticks import timed
+from broker_demo.sandbox.moments import moment_text
 
 DAY = Timeframe(1, Unit.DAY)
 

@@ -14,10 +14,10 @@ from typing import Any
 from broker_demo.prices import Prices
 from broker_demo.sandbox.answers import Answer, Host, found
 from broker_demo.sandbox.call import Call
-from broker_demo.sandbox.data.moment_texts import moment_text
 from broker_demo.sandbox.data.pages import Stretch, read_page
 from broker_demo.sandbox.data.span import Span, read_span
 from broker_demo.sandbox.desk import Desk
+from broker_demo.sandbox.moments import moment_text
 from broker_demo.sandbox.route import Route
 
 EVERY_NS = 5 * 60 * 1_000_000_000

@@ -18,7 +18,7 @@ import msgspec
 from broker_core.models import Bar, BarColumns
 from broker_demo.assets import LISTINGS
 from broker_demo.prices import Tick
-from broker_demo.sandbox.data.moment_texts import moment_texts
+from broker_demo.sandbox.moments import moment_text
 
 LEVELS = 10
 """On each side of an order book."""
@@ -115,7 +115,7 @@ def bar_rows(columns: BarColumns) -> list[BarRow]:
     return list(
         map(
             BarRow,
-            moment_texts(np.asarray(columns.timestamp_ns).tolist()),
+            map(moment_text, np.asarray(columns.timestamp_ns).tolist()),
             *prices,
             np.asarray(columns.volume).astype(np.int64).tolist(),
             np.asarray(columns.trade_count).tolist(),

@@ -115,7 +115,7 @@ def _routes() -> Iterator[Route]:
         for path in (f"{_ROOT}/{name}", f"{_ROOT}/{{symbol}}/{name}"):
             yield Route("GET", path, partial(_history, name, source), Host.DATA, is_slow=True)
     for name, last in (("bar", last_bar), ("trade", last_trade), ("quote", last_quote)):
-        yield Route("GET", f"{_ROOT}/{name}s/latest", partial(_latest, f"{name}s", last), Host.DATA)
+        yield Route("GET", f"{_ROOT}/{name}s/latest", partial(_latest, f"{name}s", last), Host.DATA, is_slow=name == "bar")
         yield Route("GET", f"{_ROOT}/{{symbol}}/{name}s/latest", partial(_latest_of_one, name, last), Host.DATA)
     yield Route("GET", f"{_ROOT}/snapshots", _snapshots, Host.DATA, is_slow=True)
     yield Route("GET", f"{_ROOT}/{{symbol}}/snapshot", _snapshot_of_one, Host.DATA, is_slow=True)

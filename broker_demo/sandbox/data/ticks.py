@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from broker_demo.prices import Prices, Tick
-from broker_demo.sandbox.data.moment_texts import moment_text
 from broker_demo.sandbox.data.pages import Source, Stretch
 from broker_demo.sandbox.data.span import Span
+from broker_demo.sandbox.moments import moment_text
 
 _SECOND_NS = 1_000_000_000
 
