@@ -166,6 +166,22 @@ def read(environ: Mapping[str, str]) -> AlpacaSettings | None:
 
     Raises ConfigError for half a pair of credentials, for values that make no sense, and for unknown names that begin with the prefix.
     """
+    found, origins = _found(environ)
+    return _settings(found, origins) if _has_credentials(found, origins) else None
+
+
+def without_credentials(environ: Mapping[str, str]) -> AlpacaSettings:
+    """The same for somebody who has no credentials and only needs to know the rest: where Alpaca is, and whether it is live.
+
+    Raises ConfigError as ``read`` does, but not for credentials.
+    """
+    found, origins = _found(environ)
+    kept = {setting: text for setting, text in found.items() if setting not in ("key", "secret", "oauth_token")}
+    return _settings(kept, origins)
+
+
+def _found(environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Values and the names under which they were found, by setting."""
     found: dict[str, str] = {}
     origins: dict[str, str] = {}
     for setting, names in NAMES.items():
@@ -173,8 +189,10 @@ def read(environ: Mapping[str, str]) -> AlpacaSettings | None:
         if name is not None:
             found[setting], origins[setting] = environ[name].strip(), name
     _refuse_unknown(environ)
-    if not _has_credentials(found, origins):
-        return None
+    return found, origins
+
+
+def _settings(found: dict[str, str], origins: dict[str, str]) -> AlpacaSettings:
     values: dict[str, object] = {"origins": origins, "environment": _environment(found, origins)}
     values["key"], values["secret"] = Secret(found.pop("key", "")), Secret(found.pop("secret", ""))
     if "oauth_token" in found:

@@ -58,12 +58,9 @@ class Scrubber:
         self._ids: dict[str, str] = {}
         self._event_ids: dict[str, str] = {}
         self._fakes: dict[str, str] = {}
+        self.has_met_live_key = False
+        """Whether something was signed in with a key that begins as those of live accounts do."""
         self._add({text: fake for text, fake in replaced.items() if text})
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Every text that is taken out wherever it stands, as it is known by now."""
-        return tuple(self._replaced)
 
     def learn_headers(self, headers: Mapping[str, str]) -> None:
         """Know the credentials that sign a request in, in whatever form."""
@@ -167,6 +164,7 @@ class Scrubber:
             return self._event_ids.setdefault(real, f"{len(self._event_ids) + 1:026d}") if real not in self._event_ids.values() else real
         if not real or (name in _KEYS and real == _OAUTH) or real in self._replaced.values():
             return real
+        self.has_met_live_key |= name in _KEYS and real.startswith("AK")
         if real not in self._fakes:
             self._fakes[real] = self._replaced.get(real) or self._make_up(name, real)
             if len(real) >= _SHORTEST:

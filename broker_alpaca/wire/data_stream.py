@@ -40,11 +40,12 @@ _MOST = 500
 """Pairs in one message; a server takes messages of 16 KB, and the symbols of options have 21 characters."""
 _FOLLOW: Final = frozenset({Channel.CORRECTIONS, Channel.CANCEL_ERRORS})
 """These come with the trades of a symbol and cannot be subscribed to alone."""
-_WIRE_NAMES: Final[Mapping[Channel, str]] = {
+WIRE_NAMES: Final[Mapping[Channel, str]] = {
     channel: SubscriptionRecord.__struct_encode_fields__[SubscriptionRecord.__struct_fields__.index(channel.value)]
     for channel in Channel
     if channel.value in SubscriptionRecord.__struct_fields__
 }
+"""What subscriptions call each channel."""
 
 
 class Codec(StrEnum):
@@ -230,7 +231,7 @@ class DataConversation:
     def _acknowledged(self, record: SubscriptionRecord) -> None:
         before = self._held
         self._held = frozenset(
-            (channel, symbol) for channel in _WIRE_NAMES if channel not in _FOLLOW for symbol in getattr(record, channel.value)
+            (channel, symbol) for channel in WIRE_NAMES if channel not in _FOLLOW for symbol in getattr(record, channel.value)
         )
         request, self._under_way = self._under_way, None
         if request is not None and request.action == "subscribe":
@@ -266,7 +267,7 @@ class DataConversation:
         self._under_way = _Request(action, pairs)
         message: dict[str, object] = {"action": action}
         for channel in dict.fromkeys(channel for channel, _ in pairs):
-            message[_WIRE_NAMES[channel]] = [symbol for its_channel, symbol in pairs if its_channel is channel]
+            message[WIRE_NAMES[channel]] = [symbol for its_channel, symbol in pairs if its_channel is channel]
         self._say(message)
 
     def _say(self, message: Mapping[str, object]) -> None:
