@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
@@ -26,8 +26,10 @@ from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.faults.admin import admin_app
 from broker_demo.sandbox.faults.connections import Door
 from broker_demo.sandbox.faults.http import exchange, response
+from broker_demo.sandbox.faults.orders import attach
 from broker_demo.sandbox.faults.plan import Faults
 from broker_demo.sandbox.faults.script import read_script
+from broker_demo.sandbox.faults.sockets import bent
 from broker_demo.sandbox.profile import Profile
 from broker_demo.sandbox.profile_file import ProfileFile
 from broker_demo.sandbox.route import Route
@@ -205,12 +207,19 @@ class Sandbox:
 
 def _application(desk: Desk) -> web.Application:
     application = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_with_faults(desk)])
+    application.cleanup_ctx.append(partial(_under_faults, desk))
     handlers: dict[tuple[str, str], _Next] = {(route.method, route.path): partial(_handle, desk, route) for route in routes()}
     for path, talk in endpoints().items():
         handlers["GET", path] = partial(_talk_or_answer, partial(talk, desk), handlers.get(("GET", path)))
     for (method, path), handler in handlers.items():
         application.router.add_route(method, path, handler)
     return application
+
+
+async def _under_faults(desk: Desk, application: web.Application) -> AsyncIterator[None]:  # noqa: ARG001  # what aiohttp hands over
+    attach(desk)
+    async with bent(desk.faults, desk.lines):
+        yield
 
 
 _Next: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
 
 from broker_core.clock import Clock, SystemClock, seeded
-from broker_demo.sandbox.faults.terms import Channel, Point, Terms
+from broker_demo.sandbox.faults.terms import Channel, Kind, Point, Terms
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -52,18 +52,23 @@ class Fault:
 class Faults:
     """The faults, in the order in which they were added; an earlier one is asked first.
 
-    ``connections``, ``requests``, ``cancellations``, ``handshakes``, ``sign_ins`` and ``messages`` hold those of one point that may still
-    strike: where one is empty there is nothing to ask.
+    ``connections``, ``requests``, ``cancellations``, ``handshakes``, ``sign_ins``, ``messages``, ``fills`` and ``times`` hold those of one
+    point that may still strike: where one is empty there is nothing to ask.
     """
+
+    connections: tuple[Fault, ...] = ()
+    requests: tuple[Fault, ...] = ()
+    cancellations: tuple[Fault, ...] = ()
+    handshakes: tuple[Fault, ...] = ()
+    sign_ins: tuple[Fault, ...] = ()
+    messages: tuple[Fault, ...] = ()
+    fills: tuple[Fault, ...] = ()
+    times: tuple[Fault, ...] = ()
 
     def __init__(self, terms: Iterable[Terms] = (), *, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
-        self.connections: tuple[Fault, ...] = ()
-        self.requests: tuple[Fault, ...] = ()
-        self.cancellations: tuple[Fault, ...] = ()
-        self.handshakes: tuple[Fault, ...] = ()
-        self.sign_ins: tuple[Fault, ...] = ()
-        self.messages: tuple[Fault, ...] = ()
+        self.on_change: Callable[[], None] | None = None
+        """Told when other faults than before may strike."""
         self._all: dict[str, Fault] = {}
         self._made = 0
         for each in terms:
@@ -108,15 +113,23 @@ class Faults:
 
     def of_handshake(self, channel: Channel) -> Fault | None:
         """The fault that strikes a socket's handshake."""
-        return next(self._striking(fault for fault in self.handshakes if fault.terms.fits_socket(channel)), None)
+        return next(self._striking(fault for fault in self.handshakes if fault.terms.fits_handshake(channel)), None)
 
     def of_sign_in(self, channel: Channel) -> Fault | None:
         """The fault that strikes a socket's signing in."""
-        return next(self._striking(fault for fault in self.sign_ins if fault.terms.fits_socket(channel)), None)
+        return next(self._striking(fault for fault in self.sign_ins if fault.terms.fits_sign_in(channel)), None)
 
     def of_message(self, channel: Channel, event: str, symbol: str) -> Iterator[Fault]:
         """The faults that strike a message on a socket, as with requests."""
         return self._striking(fault for fault in self.messages if fault.terms.fits_message(channel, event, symbol))
+
+    def of_fill(self, symbol: str) -> Fault | None:
+        """The fault that strikes a fill in this symbol."""
+        return next(self._striking(fault for fault in self.fills if fault.terms.symbol in (None, symbol)), None)
+
+    def of_time(self, fault: Fault) -> bool:
+        """Whether a fault that comes by time strikes now that its seconds have gone by."""
+        return next(self._striking([fault]), None) is not None
 
     def _striking(self, candidates: Iterable[Fault]) -> Iterator[Fault]:
         for fault in candidates:
@@ -139,7 +152,11 @@ class Faults:
             return tuple(fault for fault in active if fault.terms.point is point)
 
         self.connections, self.requests, self.cancellations = at(Point.CONNECTION), at(Point.REQUEST), at(Point.CANCELLATION)
-        self.handshakes, self.sign_ins, self.messages = at(Point.HANDSHAKE), at(Point.SIGN_IN), at(Point.MESSAGE)
+        self.sign_ins, self.messages, self.fills, self.times = at(Point.SIGN_IN), at(Point.MESSAGE), at(Point.FILL), at(Point.TIME)
+        # Too many trading sockets show at the handshake.
+        self.handshakes = at(Point.HANDSHAKE) + tuple(fault for fault in self.sign_ins if fault.terms.kind is Kind.CONNECTION_LIMIT)
+        if self.on_change is not None:
+            self.on_change()
 
 
 def described(fault: Fault) -> dict[str, Any]:

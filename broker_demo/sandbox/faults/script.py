@@ -256,6 +256,8 @@ _OF_POINTS: Mapping[Point, tuple[str, ...]] = MappingProxyType(
         Point.HANDSHAKE: ("socket",),
         Point.SIGN_IN: ("socket",),
         Point.MESSAGE: _OF_MESSAGES,
+        Point.FILL: ("symbol",),
+        Point.TIME: (),
     }
 )
 _OF_KINDS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(

@@ -53,6 +53,10 @@ class Point(StrEnum):
     """The right keys were sent on a socket."""
     MESSAGE = "message"
     """A message is about to be sent on a socket."""
+    FILL = "fill"
+    """An order was filled, in whole or in part."""
+    TIME = "time"
+    """So many seconds have gone by."""
 
 
 class Channel(StrEnum):
@@ -102,7 +106,7 @@ POINTS: Mapping[Kind, tuple[Point, ...]] = MappingProxyType(
         Kind.MUTE: (Point.MESSAGE,),
         Kind.HALF_OPEN: (Point.MESSAGE,),
         Kind.TRUNCATED_FRAME: (Point.MESSAGE,),
-        Kind.BUST: (Point.MESSAGE,),
+        Kind.BUST: (Point.FILL,),
     }
 )
 """At which point each kind lies. One of requests and of messages lies at messages where its terms name a socket, an event or a symbol."""
@@ -149,6 +153,8 @@ class Terms:
     @property
     def point(self) -> Point:
         """Where it lies."""
+        if self.kind is Kind.DROP and self.seconds is not None:
+            return Point.TIME
         return point_of(self.kind, of_sockets=bool(self.socket or self.event or self.symbol))
 
     def fits_request(self, method: str, path: str) -> bool:
@@ -158,6 +164,14 @@ class Terms:
     def fits_socket(self, channel: Channel) -> bool:
         """Whether a socket is among those that are meant."""
         return self.socket is None or self.socket is channel
+
+    def fits_handshake(self, channel: Channel) -> bool:
+        """Whether a socket's handshake is among those that are meant."""
+        return self.fits_socket(channel) and not (self.kind is Kind.CONNECTION_LIMIT and channel is Channel.DATA)
+
+    def fits_sign_in(self, channel: Channel) -> bool:
+        """Whether a socket's signing in is among those that are meant."""
+        return self.fits_socket(channel) and not (self.kind is Kind.CONNECTION_LIMIT and channel is Channel.TRADING)
 
     def fits_message(self, channel: Channel, event: str, symbol: str) -> bool:
         """Whether a message on a socket is among those that are meant."""

@@ -20,6 +20,9 @@ Message: TypeAlias = Any
 BATCH = 128
 """The most messages in one frame: some clients take no frame of a megabyte."""
 _SECOND_NS = 1_000_000_000
+_FINAL, _TEXT, _BINARY = 0x80, 1, 2
+_SHORT = 126
+"""Bodies below this have their length in one byte."""
 _TIMESTAMP = -1
 """The type of MessagePack's own extension for moments."""
 
@@ -120,6 +123,17 @@ class Parcel:
         if found is None:
             found = self._frames[way] = codec.frames(self.messages)
         return found
+
+
+def half_frame(body: bytes, *, is_binary: bool) -> bytes:
+    """The head of a WebSocket's frame that would hold this body, and the first half of it (RFC 6455, 5.2)."""
+    if len(body) < _SHORT:
+        length = bytes([len(body)])
+    elif len(body) < 1 << 16:
+        length = struct.pack(">BH", _SHORT, len(body))
+    else:
+        length = struct.pack(">BQ", _SHORT + 1, len(body))
+    return bytes([_FINAL | (_BINARY if is_binary else _TEXT)]) + length + body[: len(body) // 2]
 
 
 def wants_msgpack(headers: Mapping[str, str]) -> bool:

@@ -7,9 +7,6 @@ be bent on the way.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +18,8 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from broker_core.clock import Clock
-from broker_demo.sandbox.sockets.codec import Codec, Message, Parcel
+from broker_demo.sandbox.resets import reset
+from broker_demo.sandbox.sockets.codec import Codec, Message, Parcel, half_frame
 
 GIVES_UP = 90.0
 """Seconds after which this side of a half-open connection gives it up too."""
@@ -29,8 +27,6 @@ _GOING_AWAY = 1001
 _POLICY = 1008
 _WAIT_FOR_CLOSE = 1.0
 _LARGEST_MESSAGE = 1 << 20
-_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-"""Lingering for no time at all, which has the system send a reset."""
 
 Bend: TypeAlias = Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]]
 """What becomes of messages on their way out, from the line's kind and the messages."""
@@ -92,6 +88,8 @@ class Line:
         self._delay = 0.0
         self._is_mute = False
         self._is_half_open = False
+        self._torn: bytes | None = None
+        """The last bytes before it breaks; None while it need not."""
         self._code: int | None = None
 
     # What is said
@@ -124,12 +122,14 @@ class Line:
         self._forget()
         self._code = self._code or _GOING_AWAY
         self.was_dropped = True
-        transport = self._request.transport
-        if transport is not None:
-            connection = transport.get_extra_info("socket")
-            if connection is not None and connection.fileno() >= 0:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            transport.abort()
+        reset(self._request.transport)
+
+    def tear(self, message: Message | None = None) -> None:
+        """Break it, but after what is in the queue, and in the middle of this message's frame where one is given."""
+        frame = b"" if message is None else b"".join(self.codec.frames([message]))
+        self._torn = half_frame(frame, is_binary=self.codec.is_binary) if frame else b""
+        self._code = self._code or _GOING_AWAY
+        self._news.set()
 
     def mute(self) -> None:
         """Say nothing any more but the answers to pings."""
@@ -193,6 +193,12 @@ class Line:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 
+    def _break(self) -> None:
+        transport = self._request.transport
+        if transport is not None and self._torn:
+            transport.write(self._torn)
+        self.drop()
+
     async def _pong(self, body: bytes) -> None:
         try:
             await self.response.pong(body)
@@ -212,6 +218,9 @@ class Line:
                         frame = self._queue.popleft()
                         self._queued -= len(frame)
                         await self.response.send_frame(frame, kind)
+                if self._torn is not None:
+                    self._break()
+                    return
                 if self._is_half_open:
                     await self._clock.sleep(GIVES_UP)
                     self.drop()
