@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from broker_demo.sandbox.data import crypto, meta, news, nothing, screener, stocks
 from broker_demo.sandbox.route import Route
-from broker_demo.sandbox.trading import account, activities, assets, calendar, orders, positions, watchlists
+from broker_demo.sandbox.trading import account, activities, assets, calendar, orders, portfolio, positions, watchlists
 
 
 def routes() -> Sequence[Route]:
@@ -17,6 +17,7 @@ def routes() -> Sequence[Route]:
         *assets.ROUTES,
         *calendar.ROUTES,
         *orders.ROUTES,
+        *portfolio.ROUTES,
         *positions.ROUTES,
         *stocks.ROUTES,
         *crypto.ROUTES,
