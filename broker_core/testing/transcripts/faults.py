@@ -63,8 +63,8 @@ class _AfterFrame(Fault):
     """After so many frames of the server."""
 
     def _stopped(self, steps: list[Step], stop: Stop) -> list[Step]:
-        place = 0 if self.after == 0 else _place(steps, self.after) + 1
-        return [*steps[:place], stop]
+        before = [place for place, step in enumerate(steps) if isinstance(step, Said) and 0 < step.number <= self.after]
+        return [*steps[: max(before, default=-1) + 1], stop]
 
 
 @attrs.frozen
@@ -168,6 +168,8 @@ def steps_of(frames: Iterable[Frame], faults: Iterable[Fault]) -> list[Step]:
         steps.append(Said(frame, 0 if frame.is_ours else count))
     # Those that end the talking come last: what is changed after them is never reached, and is no mistake.
     for fault in sorted(faults, key=lambda fault: isinstance(fault, _AfterFrame)):
+        if isinstance(fault, _AfterFrame) and fault.after > count:
+            raise ValueError(f"faults: there is no frame {fault.after} of the server")
         steps = fault.change(steps)
     return steps
 

@@ -78,7 +78,8 @@ class TranscriptServer:
         self._open: set[web.WebSocketResponse] = set()
         self._runner: web.AppRunner | None = None
         # Faults that do not fit are the author's mistake, and told before anybody connects.
-        steps_of(self.transcript.frames, self._faults)
+        for connection in {1, *(fault.connection for fault in self._faults if fault.connection)}:
+            self._steps(connection)
 
     async def __aenter__(self) -> Self:
         application = web.Application()
@@ -138,8 +139,7 @@ class TranscriptServer:
             self._keep_unheard(connection)
 
     async def _play(self, connection: _Connection) -> None:
-        faults = [fault for fault in self._faults if fault.befalls(connection.number)]
-        stop = await self._take(connection, steps_of(self.transcript.frames, faults))
+        stop = await self._take(connection, self._steps(connection.number))
         self._played += 1
         self._news.set()
         if stop is not None:
@@ -153,6 +153,9 @@ class TranscriptServer:
                 # At full pace nothing else here would let others run.
                 await asyncio.sleep(0)
             await connection.forever()
+
+    def _steps(self, connection: int) -> list[Step]:
+        return steps_of(self.transcript.frames, [fault for fault in self._faults if fault.befalls(connection)])
 
     async def _take(self, connection: _Connection, steps: Sequence[Step]) -> Stop | None:
         """Take every step up to one that ends the talking, and return that."""
