@@ -16,6 +16,7 @@ from broker_demo.refusals import not_found
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.identity import is_uuid
+from broker_demo.sandbox.trading.assets import CLASSES
 from broker_demo.sandbox.trading.order_record import asset_class
 
 _DEFAULT_LIMIT = 50
@@ -51,6 +52,8 @@ class OrderQuery:
     def of(cls, desk: Desk, call: Call) -> OrderQuery:
         """Read the query. Raises Refused."""
         symbols, classes = call.listed("symbols"), frozenset(call.listed("asset_class"))
+        for name in sorted(classes - {_ALL_CLASSES, *CLASSES}):
+            raise call.bad(f"invalid asset_class: {name}")
         query = cls(
             scope=Scope(call.word("status", tuple(Scope), Scope.OPEN)),
             limit=call.whole("limit", default=_DEFAULT_LIMIT, least=1, most=_LARGEST_LIMIT),
@@ -66,7 +69,7 @@ class OrderQuery:
         )
         if query.after_order_id is not None and query.before_order_id is not None:
             raise call.bad("before_order_id and after_order_id are mutually exclusive")
-        if (query.after_order_id or query.before_order_id) and (query.after_ns or query.until_ns) is not None:
+        if (query.after_order_id or query.before_order_id) and (query.after_ns, query.until_ns) != (None, None):
             raise call.bad("before_order_id and after_order_id cannot be combined with after or until")
         return query
 
