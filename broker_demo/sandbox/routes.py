@@ -6,7 +6,19 @@ from collections.abc import Sequence
 
 from broker_demo.sandbox.data import crypto, meta, news, nothing, screener, stocks
 from broker_demo.sandbox.route import Route
-from broker_demo.sandbox.trading import account, activities, assets, calendar, orders, portfolio, positions, watchlists
+from broker_demo.sandbox.trading import (
+    account,
+    activities,
+    announcements,
+    assets,
+    calendar,
+    locates,
+    options,
+    orders,
+    portfolio,
+    positions,
+    watchlists,
+)
 
 
 def routes() -> Sequence[Route]:
@@ -14,16 +26,19 @@ def routes() -> Sequence[Route]:
     return (
         *account.ROUTES,
         *activities.ROUTES,
+        *announcements.ROUTES,
         *assets.ROUTES,
         *calendar.ROUTES,
+        *locates.ROUTES,
+        *options.ROUTES,
         *orders.ROUTES,
         *portfolio.ROUTES,
         *positions.ROUTES,
+        *watchlists.ROUTES,
         *stocks.ROUTES,
         *crypto.ROUTES,
         *meta.ROUTES,
         *news.ROUTES,
         *screener.ROUTES,
         *nothing.ROUTES,
-        *watchlists.ROUTES,
     )

@@ -12,6 +12,7 @@ from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.identity import identity
 from broker_demo.sandbox.route import Route
+from broker_demo.sandbox.trading.option_chain import UNDERLYINGS
 
 EXCHANGES = frozenset({"AMEX", "ARCA", "BATS", "NYSE", "NASDAQ", "NYSEARCA", "OTC", "CRYPTO"})
 STATUSES = ("active", "inactive")
@@ -99,7 +100,7 @@ def asset_record(asset: Asset) -> dict[str, Any]:
         "shortable": asset.shortable,
         "easy_to_borrow": asset.shortable,
         "fractionable": asset.fractionable,
-        "attributes": [],
+        "attributes": ["has_options"] if asset.symbol in UNDERLYINGS else [],
     }
     if asset.asset_class == "crypto":
         step = decimal_text(asset.qty_increment)
