@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,17 +11,16 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType
 from stream_host import StreamHost
+from streaming_core import Core
 
 from broker_alpaca.config import AlpacaSettings
 from broker_alpaca.data_feed import CONNECTION_WAITS, DataFeed, data_feeds
 from broker_alpaca.transport import Sockets
 from broker_alpaca.wire.drift import Drift
-from broker_core.clock import StillClock
 from broker_core.errors import AuthError, NotSupported, RateLimited, Unavailable, WireError
 from broker_core.families import Feed
-from broker_core.models import Channel, Gap, News, OrderBookUpdate, Quote, SignedIn, Wish
+from broker_core.models import Channel, News, OrderBookUpdate, Quote, SignedIn, Wish
 from broker_core.secret import Secret
-from broker_core.streaming import Streaming
 
 OPTION = "AAPL240315C00172500"
 AT = "2026-03-02T15:00:00.123456789Z"
@@ -258,58 +256,12 @@ async def aiter_nonempty(feed: DataFeed) -> AsyncIterator[Any]:
             yield batch
 
 
-class Core:
-    """The core's stream over some feeds, with a clock that stands still."""
-
-    def __init__(self, *feeds: DataFeed) -> None:
-        self.clock = StillClock()
-        self.states: list[tuple[str, str, str | None]] = []
-        self.gaps: list[Gap] = []
-        self._news = asyncio.Event()
-        self.streaming = Streaming(
-            self,
-            clock=self.clock,
-            random=random.Random(1),
-            on_order=self._nothing,
-            recover=self._nothing,
-            changed=self._changed,
-            gap=self._gap,
-        )
-
-    feeds: tuple[DataFeed, ...] = ()
-
-    async def _nothing(self, *_: object) -> Any:
-        return ((), ())
-
-    async def _changed(self, name: str, state: str, reason: str | None) -> None:
-        self.states.append((name, str(state), reason))
-        self._news.set()
-
-    async def _gap(self, gap: Gap) -> None:
-        self.gaps.append(gap)
-        self._news.set()
-
-    async def until(self, state: str) -> None:
-        while not self.states or self.states[-1][1] != state:
-            await self._wait()
-
-    async def next_gap(self) -> Gap:
-        while not self.gaps:
-            await self._wait()
-        return self.gaps.pop()
-
-    async def _wait(self) -> None:
-        self._news.clear()
-        await self._news.wait()
-
-
 @pytest.fixture
 async def core(feeds: Feeds) -> AsyncIterator[Callable[..., Any]]:
     made: list[Core] = []
 
     async def make(**changes: Any) -> Core:
-        kind = type("Over", (Core,), {"feeds": tuple(feeds(**changes).values())})
-        made.append(kind())
+        made.append(Core(*feeds(**changes).values()))
         await made[-1].streaming.start()
         return made[-1]
 
@@ -341,7 +293,7 @@ async def test_under_the_core_a_broken_socket_comes_back(core: Callable[..., Any
     await host.send(frame)
     assert await anext(quotes) == item
     await host.sockets[0].close()
-    await under.until("waiting")
+    await under.until_state("waiting")
 
     await under.clock.advance(1.0)
     await host.until(4)
@@ -362,7 +314,7 @@ async def test_under_the_core_a_refused_sign_in_stops(core: Callable[..., Any], 
     with pytest.raises(AuthError, match="the key or the secret is wrong"):
         await anext(quotes)
 
-    await under.until("stopped")
+    await under.until_state("stopped")
     await under.clock.advance(3600)
     assert len(host.sockets) == 1
 
@@ -372,8 +324,8 @@ async def test_under_the_core_a_second_connection_is_waited_for(core: Callable[.
     host.refusals.append(406)
     under = await core()
     under.streaming.on_quote("A", print)
-    await under.until("waiting")
-    assert "another connection" in under.states[-1][2]
+    await under.until_state("waiting")
+    assert "another connection" in under.states[-1].reason
 
     await under.clock.advance(CONNECTION_WAITS[0] - 1)
     assert len(host.sockets) == 1
@@ -389,9 +341,9 @@ async def test_under_the_core_a_mute_socket_is_left(core: Callable[..., Any], ho
     under = await core()
     under.streaming.on_quote("A", print)
     await host.until(2)
-    await under.until("connected")
-    while under.states[-1][1] == "connected":
+    await under.until_state("connected")
+    while under.states[-1].state == "connected":
         await under.clock.advance(10)
 
-    assert "its probe failed" in under.states[-1][2]
-    assert under.states[-1][1] == "waiting"
+    assert "its probe failed" in under.states[-1].reason
+    assert under.states[-1].state == "waiting"

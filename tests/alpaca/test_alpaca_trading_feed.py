@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 
 import pytest
 from accounts import KEY, SECRET, settings_for
+from streaming_core import Core
 from trading_host import Refusal, TradingHost
 
 from broker_alpaca.trading_feed import TradingFeed
@@ -19,9 +18,8 @@ from broker_alpaca.wire.drift import Drift
 from broker_core.clock import StillClock
 from broker_core.errors import AuthError, RateLimited, RemoteError, Unavailable
 from broker_core.families import Feed
-from broker_core.models import Channel, Gap, SignedIn, Wish
-from broker_core.orders import EventKind, OrderEvent, State
-from broker_core.streaming import Streaming
+from broker_core.models import Channel, SignedIn, Wish
+from broker_core.orders import EventKind, State
 
 FIRST, SECOND = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 RUBBISH = b"\x00\xff{" * (5_000_000 // 3)
@@ -201,61 +199,6 @@ async def test_a_refused_sign_in(feed_at: FeedAt, host: TradingHost, word: str, 
     await host.sockets[0].close()
 
 
-class Core:
-    """The core's stream over the trading feed, with a clock that stands still."""
-
-    def __init__(self, feed: TradingFeed) -> None:
-        self.feeds = (feed,)
-        self.clock = StillClock()
-        self.states: list[tuple[str, str]] = []
-        self.events: list[OrderEvent] = []
-        self.recovered: list[tuple[datetime, datetime]] = []
-        self.gaps: list[Gap] = []
-        self._news = asyncio.Event()
-        self.streaming = Streaming(
-            self,
-            clock=self.clock,
-            random=random.Random(1),
-            on_order=self._order,
-            recover=self._recover,
-            changed=self._changed,
-            gap=self._gap,
-        )
-
-    async def _order(self, event: OrderEvent) -> None:
-        self.events.append(event)
-        self._news.set()
-
-    async def _recover(self, name: str, start: datetime, end: datetime) -> tuple[list[str], list[str]]:
-        self.recovered.append((start, end))
-        return ["all of it"], []
-
-    async def _changed(self, name: str, state: str, reason: str | None) -> None:
-        self.states.append((state, reason or ""))
-        self._news.set()
-
-    async def _gap(self, gap: Gap) -> None:
-        self.gaps.append(gap)
-        self._news.set()
-
-    async def until(self, is_so: Callable[[], bool]) -> None:
-        """Return when it is so; things can only become so when something is told."""
-        while not is_so():
-            self._news.clear()
-            await self._news.wait()
-
-    async def until_state(self, state: str) -> str:
-        """Return the reason that came with a state, once it is the present one."""
-        await self.until(lambda: bool(self.states) and self.states[-1][0] == state)
-        return self.states[-1][1]
-
-    async def next_wait(self) -> float:
-        """Seconds until the next try, once it is decided upon."""
-        await self.until_state("waiting")
-        (wait,) = self.clock.sleeping
-        return wait
-
-
 @pytest.fixture
 async def core(feed_at: FeedAt, paper: TradingHost) -> AsyncIterator[Core]:
     """The core's stream, not started yet."""
@@ -346,8 +289,8 @@ async def test_under_the_core_a_told_wait_is_kept(core: Core, paper: TradingHost
     await core.clock.advance(4)
     await core.streaming.ready(Channel.ORDERS)
 
-    assert [state for state, _ in core.states] == ["connecting", "waiting"] * 3 + ["connecting", "connected"]
-    assert "429: too many connections were opened" in core.states[1][1]
+    assert [told.state for told in core.states] == ["connecting", "waiting"] * 3 + ["connecting", "connected"]
+    assert "429: too many connections were opened" in core.states[1].reason
 
 
 async def test_under_the_core_a_sign_in_without_an_answer_is_given_up(core: Core, paper: TradingHost):
@@ -365,11 +308,11 @@ async def test_under_the_core_a_mute_socket_is_left(core: Core, paper: TradingHo
     paper.answers_pings = False
     await core.streaming.start()
     await core.until_state("connected")
-    while core.states[-1][0] == "connected":
+    while core.states[-1].state == "connected":
         await core.clock.advance(1)
 
-    assert core.states[-1][0] == "waiting"
-    assert "its probe failed" in core.states[-1][1]
+    assert core.states[-1].state == "waiting"
+    assert "its probe failed" in core.states[-1].reason
 
 
 async def test_under_the_core_a_quiet_socket_that_answers_pings_stays(core: Core, paper: TradingHost):
@@ -380,5 +323,5 @@ async def test_under_the_core_a_quiet_socket_that_answers_pings_stays(core: Core
         # A ping and its answer take a turn through the operating system, which this clock knows nothing of.
         await core.clock.advance(10, turns=200)
 
-    assert [state for state, _ in core.states] == ["connecting", "connected"]
+    assert [told.state for told in core.states] == ["connecting", "connected"]
     assert paper.handshakes == 1
