@@ -13,6 +13,7 @@ from wires import DataWire
 from broker_core.clock import StillClock
 from broker_core.timeframe import Timeframe, Unit
 from broker_demo.feeds import bars_of
+from broker_demo.sandbox.data.articles import EVERY_NS, article
 from broker_demo.sandbox.data.records import bar_record, book_record, quote_record, trade_record
 from broker_demo.sandbox.moments import moment_ns, moment_text
 from broker_demo.sandbox.server import Sandbox
@@ -213,3 +214,16 @@ async def test_frames_stay_small(box: Sandbox):
 
     assert len(msgspec.json.decode(frame)) > 1
     assert len(frame) < 1 << 16
+
+
+async def test_news_appear_every_five_minutes(box: Sandbox, clock: StillClock):
+    """Articles are sent when they appear, to those who follow one of their symbols, as the answers have them but for the pictures."""
+    number = clock.now_ns() // EVERY_NS + 2
+    expected = article(box.desk.prices, number)
+    expected.pop("images")
+    async with DataWire(box, "/v1beta1/news") as wire:
+        await wire.sign_in()
+        await wire.subscribe(news=expected["symbols"])
+        await clock.advance(600)
+
+        assert await wire.hear() == [{"T": "n", **expected}]

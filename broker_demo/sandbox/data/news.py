@@ -1,53 +1,21 @@
-"""News: every five minutes the exchange has something to say about one of its symbols, in turn, which is where its price stands.
-
-The articles follow from the prices, so that they are the same in every sandbox of the same seed, and say of themselves that they are
-generated. An article carries pairs of crypto currencies without their slash.
-"""
+"""News: the articles of the exchange, as far as they have appeared, about the symbols that are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from broker_demo.prices import Prices
 from broker_demo.sandbox.answers import Answer, Host, found
 from broker_demo.sandbox.call import Call
+from broker_demo.sandbox.data.articles import EVERY_NS, article, subject
 from broker_demo.sandbox.data.pages import Stretch, read_page
 from broker_demo.sandbox.data.span import Span, read_span
 from broker_demo.sandbox.desk import Desk
-from broker_demo.sandbox.moments import moment_text
 from broker_demo.sandbox.route import Route
 
-EVERY_NS = 5 * 60 * 1_000_000_000
-"""The time from one article to the next; each lies on a whole multiple since the Unix epoch."""
 _KEY = "news"
-
-
-def article(prices: Prices, number: int, *, content: bool = True) -> dict[str, Any] | None:
-    """The article of this number, which appears at ``number * EVERY_NS``; None where its symbol has no price yet.
-
-    Without ``content`` it is left empty.
-    """
-    symbol = _subject(prices.symbols(), number)
-    asset, tick = prices.asset(symbol), prices.tick(symbol, number * EVERY_NS)
-    if asset is None or tick is None:
-        return None
-    moment, says = moment_text(number * EVERY_NS), f"{asset.name or symbol} trades at {tick.price}"
-    return {
-        "id": number,
-        "headline": f"Generated: {says}",
-        "author": "Sandbox",
-        "created_at": moment,
-        "updated_at": moment,
-        "summary": f"{says}, between {tick.bid} and {tick.ask}.",
-        "content": f"<p>{says}, between {tick.bid} and {tick.ask}. No number here comes from a market.</p>" if content else "",
-        "url": f"https://sandbox.invalid/news/{number}",
-        "images": [],
-        "symbols": [symbol.replace("/", "")],
-        "source": "generated",
-    }
 
 
 def _news(desk: Desk, call: Call) -> Answer:
@@ -75,11 +43,7 @@ def _numbers(prices: Prices, subjects: Collection[str], span: Span) -> Iterator[
         first = (prices.next_tick_ns(symbol, start_ns) for symbol in subjects)
         start_ns = min((at_ns for at_ns in first if at_ns is not None), default=span.end_ns + 1)
     numbers, symbols = range(-(-start_ns // EVERY_NS), span.end_ns // EVERY_NS + 1), prices.symbols()
-    return (number for number in (reversed(numbers) if span.descends else numbers) if _subject(symbols, number) in subjects)
-
-
-def _subject(symbols: Sequence[str], number: int) -> str:
-    return symbols[number % len(symbols)]
+    return (number for number in (reversed(numbers) if span.descends else numbers) if subject(symbols, number) in subjects)
 
 
 ROUTES = (Route("GET", "/v1beta1/news", _news, Host.DATA, is_slow=True),)

@@ -91,6 +91,7 @@ class Line:
         self._torn: bytes | None = None
         """The last bytes before it breaks; None while it need not."""
         self._code: int | None = None
+        self._is_closing = False
 
     # What is said
 
@@ -185,7 +186,7 @@ class Line:
         writer = asyncio.create_task(self._write(), name=f"sandbox {self.kind} line")
         try:
             yield
-            if self._code is not None and not self.was_dropped:
+            if self._is_closing:
                 # A client that is cut off while its answer to the close is on the way may lose the last messages.
                 await asyncio.gather(writer, return_exceptions=True)
         finally:
@@ -226,6 +227,7 @@ class Line:
                     self.drop()
                     return
                 if self._code is not None:
+                    self._is_closing = True
                     await self.response.close(code=self._code)
                     return
         except ConnectionError:

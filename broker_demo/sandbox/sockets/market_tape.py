@@ -15,6 +15,7 @@ from broker_core.timeframe import Timeframe, Unit
 from broker_demo.feeds import bars_of
 from broker_demo.price_path import symbol_key
 from broker_demo.prices import Prices, SeededPrices, Tick
+from broker_demo.sandbox.data import articles
 from broker_demo.sandbox.data.records import bar_record, book_record, home, quote_record, trade_record
 from broker_demo.sandbox.sockets.codec import Moment, Parcel
 from broker_demo.sandbox.sockets.feeds import EVERYTHING, FAKE, Feed, Market
@@ -150,6 +151,8 @@ class MarketTape(MarketNews):
                 moments.append(edges_ns + _MINUTE_NS)
             if audience.of("u"):
                 moments.append((after_ns + _HALF_NS) // _MINUTE_NS * _MINUTE_NS + _HALF_NS)
+            if "n" in audience.symbols:
+                moments.append((after_ns // articles.EVERY_NS + 1) * articles.EVERY_NS)
             if audience.of("s"):
                 late_ns = audience.feed.delay_ns
                 moments.append(self._prices(audience.feed.market, prices).hours.next_open(after_ns - late_ns) + late_ns)
@@ -168,6 +171,8 @@ class MarketTape(MarketNews):
             audience.told += bars.told(found, audience.of, *span)
             if audience.of("s"):
                 audience.told += _openings(found, audience.of("s"), *span)
+            if "n" in audience.symbols:
+                audience.told += _news(found, audience.symbols["n"], *span)
             if audience.told:
                 audience.told.sort(key=_due)
                 parcel = Parcel([message for _, message in audience.told])
@@ -270,6 +275,18 @@ def _openings(prices: Prices, symbols: Sequence[str], after_ns: int, until_ns: i
             code, name = ("T", "Trading Resumption") if tape == "C" else ("3", "Resume")
             record = {"sc": code, "sm": name, "rc": "", "rm": "", "z": tape}
             told.append((after_ns, _message("s", symbol, record, Moment(after_ns))))
+    return told
+
+
+def _news(prices: Prices, wanted: frozenset[str], after_ns: int, until_ns: int) -> _Told:
+    """The articles about the symbols that somebody wants."""
+    told: _Told = []
+    for number in range(after_ns // articles.EVERY_NS + 1, until_ns // articles.EVERY_NS + 1):
+        article = articles.article(prices, number)
+        if article is not None and (EVERYTHING in wanted or wanted.intersection(article["symbols"])):
+            moment = Moment(number * articles.EVERY_NS)
+            pictureless = {name: value for name, value in article.items() if name != "images"}
+            told.append((moment.ns, {"T": "n", **pictureless, "created_at": moment, "updated_at": moment}))
     return told
 
 

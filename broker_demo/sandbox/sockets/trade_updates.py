@@ -97,7 +97,8 @@ class TradeUpdates(OrderNews):
         The status is the one that goes with the event. ``members`` stand beside it, in place of those of the same name.
         """
         if self._listeners:
-            self._send([{**self._update(event, order, status=_STATUS_AFTER.get(event)), **members}])
+            update = self._update(event, order, status=_STATUS_AFTER.get(event))
+            self._send([{**update, "timestamp": update["at"], **members}])
 
     def stop(self, error: Unavailable | None = None) -> None:  # noqa: ARG002  # clients only see that the connection has ended
         """The market has stopped: end the sockets."""
