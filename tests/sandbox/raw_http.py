@@ -7,8 +7,10 @@ from typing import Any
 
 import attrs
 import msgspec
+import pytest
 from sandboxes import KEY, SECRET
 
+from broker_core.clock import StillClock
 from broker_demo.sandbox.server import Sandbox
 
 
@@ -55,16 +57,56 @@ async def raw_request(box: Sandbox, method: str, path: str, body: Any = None, **
 
 async def raw_bytes(box: Sandbox, sent: bytes) -> Outcome:
     """Send these bytes over a connection of its own, and read to the connection's end."""
+    connection = await connect(box)
+    connection.send(sent)
+    return await connection.end()
+
+
+class Connection(asyncio.Protocol):
+    """A bare connection. A stream reader would throw away what came before a reset."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self._news = asyncio.Event()
+        self._lost: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        self._news.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost.set_result(isinstance(exc, ConnectionResetError))
+
+    def send(self, data: bytes) -> None:
+        """Send bytes; does nothing where the connection has ended."""
+        self._transport.write(data)
+
+    async def heard(self, part: bytes) -> None:
+        """Wait until this has come."""
+        while part not in self.received:
+            self._news.clear()
+            await self._news.wait()
+
+    async def end(self) -> Outcome:
+        """Wait for the end."""
+        was_reset = await self._lost
+        return Outcome(bytes(self.received), was_reset)
+
+
+async def connect(box: Sandbox) -> Connection:
+    """Open a bare connection."""
     host, _, port = box.addresses.trading_url.removeprefix("http://").rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    received = bytearray()
-    try:
-        writer.write(sent)
-        while piece := await reader.read(1 << 16):
-            received += piece
-    except ConnectionResetError:
-        return Outcome(bytes(received), was_reset=True)
-    else:
-        return Outcome(bytes(received), was_reset=False)
-    finally:
-        writer.close()
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, host, int(port))
+    return connection
+
+
+async def until_asleep(clock: StillClock, seconds: float) -> None:
+    """Let the loop turn until somebody sleeps for so long."""
+    for _ in range(1000):
+        if seconds in clock.sleeping:
+            return
+        await asyncio.sleep(0)
+    pytest.fail(f"nobody sleeps for {seconds} s: {clock.sleeping}")

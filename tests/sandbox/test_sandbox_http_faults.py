@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from raw_http import Outcome, raw_bytes, raw_request
+from raw_http import Outcome, raw_bytes, raw_request, until_asleep
 from sandboxes import Visitor
 
 from broker_core.clock import StillClock
@@ -27,15 +27,6 @@ def begin(box: Sandbox, kind: str, **terms: Any) -> None:
 def orders(box: Sandbox) -> list[str]:
     """The client's ids of all orders that were taken."""
     return [order.client_order_id for order in box.desk.exchange.state.orders]
-
-
-async def until_asleep(clock: StillClock, seconds: float) -> None:
-    """Let the loop turn until somebody sleeps for so long."""
-    for _ in range(1000):
-        if seconds in clock.sleeping:
-            return
-        await asyncio.sleep(0)
-    pytest.fail(f"nobody sleeps for {seconds} s: {clock.sleeping}")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from aiohttp import web
 
 from broker_core.clock import Clock
 from broker_demo.sandbox.desk import Desk
+from broker_demo.sandbox.faults.terms import Channel
+from broker_demo.sandbox.faults.terms import Kind as Fault
 from broker_demo.sandbox.sockets.codec import Codec, wants_msgpack
 from broker_demo.sandbox.sockets.feeds import FEEDS, Market
 from broker_demo.sandbox.sockets.lines import Kind, Line
@@ -86,9 +88,10 @@ class _Talk:
     def _sign_in(self, *, fits: bool) -> None:
         line, limits = self._line, self._desk.lines.limits
         others = sum(other.is_signed_in for other in self._desk.lines.of(Kind.DATA, line.path))
-        if not fits:
+        fault = self._desk.faults.of_sign_in(Channel.DATA) if fits else None
+        if not fits or (fault is not None and fault.terms.kind is Fault.REFUSE_SIGN_IN):
             self._end(402, "auth failed")
-        elif limits.connections is not None and others >= limits.connections:
+        elif fault is not None or (limits.connections is not None and others >= limits.connections):
             self._end(406, "connection limit exceeded")
         elif limits.feeds is not None and line.path not in limits.feeds:
             self._end(409, "insufficient subscription")

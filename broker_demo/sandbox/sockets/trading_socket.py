@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from broker_demo.sandbox.desk import Desk
+from broker_demo.sandbox.faults.terms import Channel
 from broker_demo.sandbox.signing import KeyPair
 from broker_demo.sandbox.sockets.codec import Codec, wants_msgpack
 from broker_demo.sandbox.sockets.lines import Kind, Line
@@ -44,7 +45,7 @@ def _answer(desk: Desk, line: Line, said: Any) -> None:
     if not isinstance(details, dict):
         raise TypeError("data is not an object")
     if action in ("authenticate", "auth"):
-        line.is_signed_in = _fits(desk.keys, {**said, **details})
+        line.is_signed_in = _fits(desk.keys, {**said, **details}) and desk.faults.of_sign_in(Channel.TRADING) is None
         if not line.is_signed_in:
             desk.updates.listen(line, wanted=False)
         line.send([_authorization("authenticate", is_granted=line.is_signed_in)])
