@@ -10,7 +10,9 @@ from typing import Any
 from broker_alpaca.wire.data_stream import Codec, Credentials, DataConversation
 from broker_alpaca.wire.drift import Drift
 from broker_alpaca.wire.trade_stream import TradeConversation
+from broker_core.lifecycle import adopt, apply
 from broker_core.models import Channel
+from broker_core.orders import Order, OrderEvent
 from broker_core.secret import Secret
 from broker_core.testing.transcripts import Line, frame_of
 
@@ -56,3 +58,17 @@ def data_replayed(first: Line, lines: Iterable[Line], drift: Drift) -> list[Any]
             outgoing += talk.outgoing()
     assert outgoing == []
     return items
+
+
+def receive(event: OrderEvent, orders: dict[str, Order], places: dict[str, str]) -> None:
+    """Move the order that the news is about, or begin one; then those of its legs."""
+    names = [name for name in (event.client_order_id, event.broker_order_id, event.replaces, event.replaced_by) if name]
+    place = next((places[name] for name in names if name in places), None)
+    if place is None:
+        place = event.client_order_id or ""
+        orders[place] = adopt(place, event).order
+    else:
+        orders[place] = apply(orders[place], event).order
+    places.update(dict.fromkeys(names, place))
+    for leg in event.legs:
+        receive(leg, orders, places)

@@ -1,43 +1,20 @@
-"""Whole conversations on the trading socket, replayed frame by frame, and over a real socket as fast as it goes."""
+"""Whole conversations on the trading socket, replayed frame by frame."""
 
 from __future__ import annotations
 
 import re
-from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from replaying import signs_in, trading_replayed
+from replaying import receive, trading_replayed
 
-from broker_alpaca.config import AlpacaSettings
 from broker_alpaca.recording.tape import word_for
-from broker_alpaca.trading_feed import TradingFeed
-from broker_alpaca.transport import Sockets
 from broker_alpaca.wire.drift import Drift
-from broker_core.clock import StillClock
-from broker_core.errors import Unavailable
-from broker_core.lifecycle import adopt, apply
-from broker_core.models import Environment
 from broker_core.orders import Order, OrderEvent
-from broker_core.testing.transcripts import TranscriptServer, frame_of, read
+from broker_core.testing.transcripts import frame_of, read
 
 FOLDER = Path(__file__).parents[2] / "cassettes" / "stream"
 CASSETTES = ("trading_paper", "trading_live")
-
-
-def receive(event: OrderEvent, orders: dict[str, Order], places: dict[str, str]) -> None:
-    """Move the order that the news is about, or begin one; then those of its legs."""
-    names = [name for name in (event.client_order_id, event.broker_order_id, event.replaces, event.replaced_by) if name]
-    place = next((places[name] for name in names if name in places), None)
-    if place is None:
-        place = event.client_order_id or ""
-        orders[place] = adopt(place, event).order
-    else:
-        orders[place] = apply(orders[place], event).order
-    places.update(dict.fromkeys(names, place))
-    for leg in event.legs:
-        receive(leg, orders, places)
 
 
 @pytest.mark.parametrize("name", CASSETTES)
@@ -93,33 +70,6 @@ def test_conversation_brings_every_order_to_its_end(name: str, ends: dict[str, s
     assert len(named["cassette-replaced"].broker_ids) == 2
     assert [f"{order.state} {order.filled_qty}" for order in legs] == ["filled 2", "filled 2"]
     assert sum(order.filled_avg_price or 0 for order in legs) == named["cassette-spread"].filled_avg_price
-
-
-async def listen(feed: TradingFeed, items: list[Any]) -> None:
-    """Put what one connection brings into a list."""
-    async with aclosing(feed.connect()) as batches:  # type: ignore[type-var]  # this feed's is a generator
-        async for batch in batches:
-            items += batch
-
-
-@pytest.mark.parametrize("name", CASSETTES)
-async def test_conversation_over_a_socket(name: str):
-    """The feed holds it over a real socket, with every frame as fast as it goes, and brings the very same."""
-    first, lines = read(FOLDER / f"{name}.jsonl")
-    key, secret = signs_in(lines)
-    environment = Environment.LIVE if name == "trading_live" else Environment.PAPER
-    sockets, drift, items = Sockets(), Drift(), []
-    async with TranscriptServer(FOLDER / f"{name}.jsonl", strict=True) as server:
-        settings = AlpacaSettings(key=key, secret=secret, environment=environment, trading_stream_url=f"{server.url}/stream")
-        feed = TradingFeed(settings, sockets, clock=StillClock(), drift=drift)
-        with pytest.raises(Unavailable, match="closed with code 1000"):
-            await listen(feed, items)
-        await sockets.close()
-
-    assert server.differences == []
-    assert items == trading_replayed(lines, Drift())
-    assert [word_for(item) for item in items] == first["items"]
-    assert drift.counts == {}
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.iterdir()))
