@@ -86,7 +86,8 @@ def _page(desk: Desk, call: Call, *, with_fills: bool) -> Answer:
     if wish.order_id is not None and order is None:
         return found([])
     if order is not None:
-        wish = attrs.evolve(wish, first_ns=max(wish.first_ns, order.created_ns))
+        ended_ns = wish.last_ns if order.ended_ns is None else order.ended_ns + 1
+        wish = attrs.evolve(wish, first_ns=max(wish.first_ns, order.created_ns), last_ns=min(wish.last_ns, ended_ns))
     chosen = (
         fill for fill in _fills(ledger, wish, call) if wish.order_id in (None, fill.order_id) and not ledger.is_busted(fill.execution_id)
     )

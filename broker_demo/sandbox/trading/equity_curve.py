@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from broker_core.requests import Side
 from broker_core.timeframe import Timeframe
 from broker_demo.ledger import Ledger
 from broker_demo.prices import Prices
@@ -36,8 +37,9 @@ def equity_before(prices: Prices, ledger: Ledger, moments: Sequence[int], now_ns
     payments: list[tuple[int, float]] = []
     for fill in ledger.fills[since:]:
         if not ledger.is_busted(fill.execution_id):
-            undone[fill.symbol].append((fill.at_ns, float(fill.signed_qty)))
-            payments.append((fill.at_ns, -float(fill.cost)))
+            qty = float(fill.qty) if fill.side is Side.BUY else -float(fill.qty)
+            undone[fill.symbol].append((fill.at_ns, qty))
+            payments.append((fill.at_ns, -qty * float(fill.price)))
     equity = _before(edges, float(ledger.cash), payments)
     for symbol in sorted({*ledger.positions, *undone}):
         held = _before(edges, float(ledger.holding(symbol).qty), undone[symbol])

@@ -81,16 +81,21 @@ def get_portfolio_history(desk: Desk, call: Call) -> Answer:
     profits = [value - start for value, start in zip(equity, bases, strict=True)]
     told: dict[str, Any] = {
         "timestamp": [window.start_ns // _SECOND_NS for window in windows],
-        "equity": [round(value, _CENTS) for value in equity],
-        "profit_loss": [round(profit, _CENTS) for profit in profits],
-        "profit_loss_pct": [round(profit / start, _PARTS) if start else None for profit, start in zip(profits, bases, strict=True)],
-        "base_value": round(base.equity, _CENTS),
+        "equity": [_rounded(value, _CENTS) for value in equity],
+        "profit_loss": [_rounded(profit, _CENTS) for profit in profits],
+        "profit_loss_pct": [_rounded(profit / start, _PARTS) if start else None for profit, start in zip(profits, bases, strict=True)],
+        "base_value": _rounded(base.equity, _CENTS),
         "timeframe": wish.timeframe,
         "cashflow": {name: [0] * len(windows) for name in wish.cashflows},
     }
     if base.at_ns:
         told["base_value_asof"] = new_york_day(base.at_ns - 1).isoformat()
     return found(told)
+
+
+def _rounded(value: float, decimals: int) -> float:
+    """Rounded, and never minus nothing."""
+    return round(value, decimals) + 0.0
 
 
 # What is asked for
