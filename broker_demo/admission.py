@@ -11,7 +11,7 @@ from broker_core.models import Asset
 from broker_core.requests import OrderClass, OrderRequest, OrderType, Side, TimeInForce
 from broker_demo.matching import Quote, is_whole
 from broker_demo.paper_order import SMALLEST_QTY
-from broker_demo.refusals import bad_field, broken_rule, forbidden
+from broker_demo.refusals import bad_field, broken_rule, forbidden, plain
 
 _UNTIL_ENDED = frozenset({TimeInForce.DAY, TimeInForce.GTC})
 _ANY_TIME = frozenset({OrderType.MARKET, OrderType.LIMIT})
@@ -54,7 +54,7 @@ def _check_prices(request: OrderRequest, asset: Asset) -> None:
         prices += [("stop_loss.stop_price", request.stop_loss.stop_price), ("stop_loss.limit_price", request.stop_loss.limit_price)]
     for name, price in prices:
         if price is not None and price % _increment(asset, price):
-            raise broken_rule(f"invalid {name} {price:f}. sub-penny increment does not fulfill minimum pricing criteria")
+            raise broken_rule(f"invalid {name} {plain(price)}. sub-penny increment does not fulfill minimum pricing criteria")
 
 
 def _increment(asset: Asset, price: Decimal) -> Decimal:

@@ -19,7 +19,7 @@ from broker_demo.ledger import Ledger
 from broker_demo.matching import Quote, stop_price
 from broker_demo.order_book import OrderBook
 from broker_demo.paper_order import SMALLEST_QTY, PaperOrder, Role
-from broker_demo.refusals import Refusal, broken_rule, forbidden
+from broker_demo.refusals import Refusal, broken_rule, forbidden, plain
 
 SHORT_OF_MONEY = "insufficient buying power"
 NOTHING_TO_CLOSE = "the position it was to close is gone"
@@ -92,7 +92,7 @@ class Funds:
         if asset.asset_class == CRYPTO:
             raise _short_of_coins(order.symbol, wanted, ZERO, ZERO)
         if not shorting:
-            raise forbidden(f"insufficient qty available for order (requested: {wanted:f}, available: 0)")
+            raise forbidden(f"insufficient qty available for order (requested: {plain(wanted)}, available: 0)")
         if not asset.shortable:
             raise broken_rule(f'asset "{order.symbol}" cannot be sold short')
         if is_fractional(order.request):
@@ -113,7 +113,7 @@ class Funds:
         if asset.asset_class == CRYPTO:
             raise _short_of_coins(order.symbol, order.claimed_qty, held, available)
         raise forbidden(
-            f"insufficient qty available for order (requested: {order.claimed_qty:f}, available: {available:f})",
+            f"insufficient qty available for order (requested: {plain(order.claimed_qty)}, available: {plain(available)})",
             symbol=order.symbol,
             existing_qty=held,
             held_for_orders=claimed,
@@ -136,7 +136,7 @@ class Funds:
 
 def _short_of_coins(pair: str, wanted: Decimal, held: Decimal, available: Decimal) -> Refusal:
     coin = pair.partition("/")[0]
-    message = f"insufficient balance for {coin} (requested: {wanted:f}, available: {available:f})"
+    message = f"insufficient balance for {coin} (requested: {plain(wanted)}, available: {plain(available)})"
     return forbidden(message, symbol=coin, balance=held, available=available)
 
 

@@ -17,12 +17,20 @@ Detail: TypeAlias = Decimal | str | Sequence[str]
 """A figure behind a refusal."""
 
 
+def plain(value: Decimal) -> str:
+    """A decimal as the broker writes it: no exponent, no needless zeros."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
 class Refusal(RequestRefused):
     """A refusal with the broker's own ``message`` and the figures behind it as ``details``; the text shows both."""
 
     def __init__(self, status: int, code: int, message: str, **details: Detail) -> None:
         self.message = message
-        self.details = {name: format(value, "f") if isinstance(value, Decimal) else value for name, value in details.items()}
+        self.details = {name: plain(value) if isinstance(value, Decimal) else value for name, value in details.items()}
         shown = ", ".join(f"{name}: {value if isinstance(value, str) else ' '.join(value)}" for name, value in self.details.items())
         super().__init__(f"{message} ({shown})" if shown else message, status=status, code=code)
 

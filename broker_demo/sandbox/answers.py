@@ -10,7 +10,7 @@ import attrs
 import msgspec
 
 from broker_core.errors import RequestRefused
-from broker_demo.refusals import Refusal
+from broker_demo.refusals import Refusal, plain
 
 JSON = "application/json; charset=UTF-8"
 
@@ -63,10 +63,7 @@ def missing(message: str) -> Refused:
 
 def decimal_text(value: Decimal) -> str:
     """A decimal as the trading host writes it: no exponent, no needless zeros."""
-    text = format(value, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return plain(value)
 
 
 def optional_text(value: Decimal | None) -> str | None:

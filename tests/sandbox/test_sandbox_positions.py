@@ -122,7 +122,7 @@ async def test_shares_in_open_orders_are_not_available(visitor: Visitor, clock: 
     sale = await visitor.order(side="sell", qty="4", type="limit", limit_price="900")
     assert (await visitor.get("/v2/positions/AAPL")).json["qty_available"] == "6"
 
-    reply = await visitor.ask("DELETE", "/v2/positions/AAPL")
+    reply = await visitor.ask("DELETE", "/v2/positions/AAPL", qty="10.00")
 
     assert (reply.status, reply.json) == (
         403,
