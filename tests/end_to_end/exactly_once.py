@@ -1,0 +1,199 @@
+"""Orders sent while the network misbehaves, and then two accounts of them that must agree: the session's and the exchange's.
+
+Each order is sent over real sockets by the plugin for Alpaca while, by chance, a fault falls somewhere into the exchange of words about
+it: before the connection, before the request takes effect, after it, into the answer, far too late; and into the look-ups that follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import attrs
+from paired import Pair, pair
+
+from broker_alpaca.config import Mode
+from broker_core import LimitOrder, MarketOrder, State
+from broker_core.clock import seeded
+from broker_core.errors import IllegalTransition, RemoteError
+from broker_core.orders import Order, OrderChange
+from broker_core.requests import OrderRequest
+from broker_demo.paper_order import Status
+
+SYMBOLS = ("AAPL", "AMD", "AMZN", "KO", "JPM", "MSFT", "NVDA", "SPY", "QQQ", "XOM")
+_ORDERS = {"path": "/v2/orders"}
+_ANY_ORDER = {"path": "/v2/orders*"}
+
+
+def script(seed: int) -> list[dict[str, Any]]:
+    """The faults of a run: about every second order meets one, and so do a tenth of all look-ups, listings and cancellations."""
+    on_send: list[dict[str, Any]] = [
+        {"kind": "reset", "when": "before", "probability": 0.06},
+        {"kind": "reset", "when": "after", "probability": 0.06},
+        {"kind": "reset", "when": "during", "probability": 0.06},
+        {"kind": "error", "when": "before", "status": 503, "probability": 0.05},
+        {"kind": "error", "when": "after", "status": 504, "probability": 0.05},
+        {"kind": "html", "when": "after", "status": 502, "probability": 0.04},
+        {"kind": "truncated", "probability": 0.04},
+        {"kind": "empty", "probability": 0.03},
+        {"kind": "rate_limit", "retry_after": 1, "probability": 0.04},
+        {"kind": "duplicate", "answer": "first", "probability": 0.03},
+        {"kind": "duplicate", "answer": "second", "probability": 0.03},
+        # Longer than anybody waits: the order takes effect when its sender has long begun to look for it.
+        {"kind": "latency", "when": "before", "seconds": 20, "probability": 0.01},
+        {"kind": "latency", "when": "after", "seconds": 20, "probability": 0.01},
+    ]
+    on_read: list[dict[str, Any]] = [
+        {"kind": "reset", "when": "before", "probability": 0.03},
+        {"kind": "error", "when": "before", "status": 500, "probability": 0.03},
+        {"kind": "html", "when": "before", "status": 502, "probability": 0.02},
+        {"kind": "truncated", "probability": 0.02},
+    ]
+    on_cancel: list[dict[str, Any]] = [
+        {"kind": "reset", "when": "before", "probability": 0.05},
+        {"kind": "reset", "when": "after", "probability": 0.05},
+        {"kind": "error", "when": "after", "status": 504, "probability": 0.05},
+        {"kind": "late_cancel", "seconds": 2, "probability": 0.05},
+    ]
+    faults = [{**fault, **_ORDERS, "method": "POST"} for fault in on_send]
+    faults += [{**fault, **_ANY_ORDER, "method": "GET"} for fault in on_read]
+    faults += [fault if fault["kind"] == "late_cancel" else {**fault, **_ANY_ORDER, "method": "DELETE"} for fault in on_cancel]
+    faults += [
+        {"kind": "refuse_connection", "probability": 0.03},
+        {"kind": "lose", "socket": "trading", "probability": 0.02},
+        {"kind": "duplicate", "socket": "trading", "probability": 0.02},
+        {"kind": "reorder", "socket": "trading", "probability": 0.02},
+        {"kind": "drop", "socket": "trading", "probability": 0.002},
+    ]
+    return [{**fault, "seed": seed * 1000 + number} for number, fault in enumerate(faults)]
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What became of the orders of one run. The three lists must be empty; each entry is one sentence."""
+
+    orders: int
+    states: dict[str, int]
+    struck: dict[str, int]
+    """How often each kind of fault has struck."""
+    doubted: int
+    """Orders that were in doubt for a while."""
+    duplicates: Sequence[str]
+    """Orders at the exchange beyond the one that was asked for."""
+    forgotten: Sequence[str]
+    """Orders or fills at the exchange that the session does not know."""
+    wrong: Sequence[str]
+    """Orders whose end the session states differently."""
+
+
+async def prove(orders: int, *, seed: int = 1, at_once: int = 20, mode: Mode = Mode.HTTP) -> Outcome:
+    """Send so many orders, take each to its end, and compare."""
+    async with pair(script(seed), mode=mode, deadline=15.0) as both:
+        lanes = asyncio.Semaphore(at_once)
+        chance = seeded(seed)
+        doubted: set[str] = set()
+
+        def note(change: OrderChange) -> None:
+            if change.order.in_doubt:
+                doubted.add(change.order.local_id)
+
+        both.session.orders.on_change(note)
+
+        async def one(request: OrderRequest) -> None:
+            async with lanes:
+                await _to_its_end(both, request)
+
+        await asyncio.gather(*(one(_request(chance)) for _ in range(orders)))
+        struck: Counter[str] = Counter()
+        for fault in tuple(both.box.desk.faults):
+            struck[fault.terms.kind] += fault.struck
+            both.box.desk.faults.remove(fault.fault_id)
+        # An order that was held up on its way longer than anybody waited for it may still arrive.
+        await both.clock.sleep(45)
+        await both.session.sync.refresh()
+        duplicates, forgotten, wrong = _compare(both, orders)
+        states = Counter(order.state.value for order in both.session.orders.book.orders())
+        return Outcome(
+            orders=orders,
+            states=dict(states),
+            struck=dict(struck),
+            doubted=len(doubted),
+            duplicates=duplicates,
+            forgotten=forgotten,
+            wrong=wrong,
+        )
+
+
+def _request(chance: Random) -> OrderRequest:
+    symbol, qty = chance.choice(SYMBOLS), chance.randrange(1, 9)
+    if chance.random() < 0.3:
+        return LimitOrder(symbol, "buy", qty=qty, limit_price="1.5", time_in_force="gtc")
+    return MarketOrder(symbol, "buy", qty=qty)
+
+
+async def _to_its_end(both: Pair, request: OrderRequest) -> None:
+    orders = both.session.orders
+    try:
+        order = await orders.submit(request)
+    except RemoteError:
+        # Refused, or never sent: the error says so, and the comparison holds it against the exchange.
+        return
+    if isinstance(request, LimitOrder):
+        order = await _settled(both, order)
+        while not order.state.is_terminal:
+            with suppress(RemoteError, IllegalTransition):
+                await orders.cancel(order)
+            await both.clock.sleep(1)
+            order = orders.get(order.local_id) or order
+    await orders.done(order)
+
+
+async def _settled(both: Pair, order: Order) -> Order:
+    book = both.session.orders.book
+    while (present := book.get(order.local_id) or order).in_doubt:
+        await book.wait(order.local_id)
+    return present
+
+
+_ENDS = {
+    Status.FILLED: State.FILLED,
+    Status.CANCELED: State.CANCELED,
+    Status.EXPIRED: State.EXPIRED,
+    Status.REJECTED: State.REJECTED,
+}
+
+
+def _compare(both: Pair, asked: int) -> tuple[list[str], list[str], list[str]]:
+    known = {order.local_id: order for order in both.session.orders.book.orders()}
+    held: dict[str, list[Any]] = {}
+    for paper in both.held:
+        held.setdefault(paper.client_order_id, []).append(paper)
+    duplicates = [f"{name} stands {len(same)} times at the exchange" for name, same in held.items() if len(same) > 1]
+    if len(known) > asked:
+        duplicates.append(f"the session knows {len(known)} orders, and was asked for {asked}")
+    forgotten = [
+        f"{name} is {same[0].status} at the exchange and unknown to the session" for name, same in held.items() if name not in known
+    ]
+    wrong = []
+    for name, order in known.items():
+        paper = held.get(name, [None])[0]
+        if paper is None:
+            if order.state not in (State.FAILED, State.REJECTED):
+                wrong.append(f"{name} is {order.state} in the session and not at the exchange")
+        elif order.state is not _ENDS.get(paper.status):
+            told = f"{name} is {paper.status} at the exchange and {order.state} in the session"
+            (forgotten if order.state is State.FAILED else wrong).append(told)
+        elif order.filled_qty != paper.filled_qty:
+            forgotten.append(f"{name} is filled with {paper.filled_qty}, the session knows of {order.filled_qty}")
+    positions: Counter[str] = Counter()
+    for order in known.values():
+        positions[order.symbol] += order.filled_qty or Decimal(0)
+    for symbol, holding in both.box.desk.exchange.state.ledger.positions.items():
+        if positions[symbol] != holding.qty:
+            wrong.append(f"{symbol}: {holding.qty} held at the exchange, {positions[symbol]} filled in the session")
+    return duplicates, forgotten, wrong
