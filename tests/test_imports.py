@@ -110,6 +110,8 @@ ALLOWED_AT_MODULE_LEVEL: Mapping[str, tuple[str, ...]] = {
     "platformdirs": ("broker_core/records/location.py",),
     "pluggy": ("broker_core/hookspecs.py", "broker_core/plugins.py"),
     "click": ("broker_core/cli/*", "broker_*/command.py"),
+    "pytest": ("broker_core/testing/contract/*",),
+    "pytest_asyncio": ("broker_core/testing/contract/*",),
 }
 ALLOWED_IN_FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "pandas": ("broker_core/frames.py", "broker_core/market_data.py", "broker_core/cli/*"),
