@@ -188,6 +188,20 @@ async def test_stopping_ends_every_line(clock: StillClock):
         assert half is not None
 
 
+async def test_market_that_fails_says_so(box: Sandbox, clock: StillClock, monkeypatch: pytest.MonkeyPatch):
+    """When the market breaks, both sockets say that it was an internal error, and close."""
+    async with DataWire(box) as wire, TradingWire(box) as other:
+        await wire.sign_in()
+        await other.ask(authenticate())
+        monkeypatch.setattr(box.desk.exchange, "advance", lambda now_ns: 1 / 0)
+        box.desk.venue.wake()
+
+        assert await wire.hear() == [{"T": "error", "code": 500, "msg": "internal error"}]
+        assert await other.hear() == {"action": "error", "data": {"error_message": "internal server error"}}
+        assert await wire.hear() is await other.hear() is None
+        assert wire.socket.close_code == other.socket.close_code == 1011
+
+
 async def test_client_that_vanishes_leaves_nothing(box: Sandbox):
     """A connection that is reset by the client ends here too, with its tasks and its subscriptions."""
     async with DataWire(box) as wire:

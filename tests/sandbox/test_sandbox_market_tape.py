@@ -189,7 +189,7 @@ async def test_session_opens_with_a_status(clock: StillClock):
     assert (status["T"], status["S"], status["sc"], status["t"]) == ("s", "AAPL", "T", "2026-03-03T14:30:00Z")
 
 
-@pytest.mark.parametrize(("kind", "channel"), [("s", "statuses"), ("l", "lulds"), ("c", "trades"), ("x", "trades")])
+@pytest.mark.parametrize(("kind", "channel"), [("s", "statuses"), ("l", "lulds"), ("i", "imbalances"), ("c", "trades"), ("x", "trades")])
 async def test_announced_message_reaches_those_who_asked_for_its_kind(box: Sandbox, clock: StillClock, kind: str, channel: str):
     """Halts, bands, corrections and cancellations can be announced; the last two go to those who follow trades."""
     async with DataWire(box) as wire, DataWire(box, "/v2/sip") as other:

@@ -23,6 +23,9 @@ _MINUTES_15_NS = 15 * 60 * 1_000_000_000
 FOLLOWERS = ("corrections", "cancelErrors")
 """The channels that follow trades of shares by themselves."""
 
+UNLISTED = ("imbalances",)
+"""Channels that an acknowledgement lists only where there are subscriptions to them."""
+
 
 class Market(Enum):
     """What a feed is about."""
@@ -47,7 +50,7 @@ class Market(Enum):
 _PRICED = ("trades", "quotes", "bars", "updatedBars", "dailyBars")
 _CHANNELS: Mapping[Market, Sequence[str]] = MappingProxyType(
     {
-        Market.SHARES: (*_PRICED, "statuses", "lulds"),
+        Market.SHARES: (*_PRICED, "statuses", "lulds", *UNLISTED),
         Market.FAKE: (*_PRICED, "statuses", "lulds"),
         Market.CRYPTO: (*_PRICED, "orderbooks"),
         Market.NEWS: ("news",),

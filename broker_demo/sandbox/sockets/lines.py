@@ -25,6 +25,7 @@ GIVES_UP = 90.0
 """Seconds after which this side of a half-open connection gives it up too."""
 _GOING_AWAY = 1001
 _POLICY = 1008
+_INTERNAL_ERROR = 1011
 _WAIT_FOR_CLOSE = 1.0
 _LARGEST_MESSAGE = 1 << 20
 
@@ -150,12 +151,15 @@ class Line:
         """Hold every frame back for this long before it is written."""
         self._delay = seconds
 
-    def stop(self) -> None:
-        """End it because the sandbox stops."""
+    def stop(self, last: Message | None = None) -> None:
+        """End it because the sandbox stops; ``last`` is said first where that is for an error."""
         if self._is_half_open or self._delay:
             self.drop()
-        else:
+        elif last is None:
             self.close(_GOING_AWAY)
+        else:
+            self.send([last])
+            self.close(_INTERNAL_ERROR)
 
     def _put(self, frames: Sequence[bytes]) -> None:
         self._queue.extend(frames)
@@ -276,10 +280,10 @@ class Lines:
             del self._open[line]
             self.dropped += line.was_dropped
 
-    def stop(self, kind: Kind) -> None:
-        """End all lines of a kind because the sandbox stops."""
+    def stop(self, kind: Kind, last: Message | None = None) -> None:
+        """End all lines of a kind because the sandbox stops; ``last`` is said first where that is for an error."""
         for line in self.of(kind):
-            line.stop()
+            line.stop(last)
 
 
 def _as_object(message: Message) -> dict[str, Any]:

@@ -44,8 +44,10 @@ _CHANNELS: Mapping[str, str] = MappingProxyType(
         "c": "corrections",
         "x": "cancelErrors",
         "n": "news",
+        "i": "imbalances",
     }
 )
+_FAILED: Mapping[str, Any] = MappingProxyType({"T": "error", "code": 500, "msg": "internal error"})
 _TICKS = ("t", "q", "o")
 _FOLLOWS = MappingProxyType({"c": "t", "x": "t"})
 
@@ -75,6 +77,8 @@ class _Audience:
         return symbol in wanted or EVERYTHING in wanted
 
 
+_Source: TypeAlias = tuple[Market, int]
+"""Where ticks come from, and by how many nanoseconds they are late."""
 _Hearers: TypeAlias = list[tuple[str, _Told]]
 """Who wants ticks of one symbol: a kind of message, and where it goes."""
 
@@ -89,7 +93,9 @@ class MarketTape(MarketNews):
         self._lines = lines
         self._wishes: dict[Line, tuple[Feed, Wish]] = {}
         self._audiences: list[_Audience] = []
-        self._hearers: dict[tuple[Market, int], dict[str, _Hearers]] = {}
+        self._hearers: dict[_Source, dict[str, _Hearers]] = {}
+        self._next: dict[_Source, int] = {}
+        """The next moment at which a source has a tick for anybody."""
 
     # Who listens
 
@@ -126,6 +132,7 @@ class MarketTape(MarketNews):
         self._listen()
 
     def _listen(self) -> None:
+        self._next = {}
         self._hearers = {}
         for audience in self._audiences:
             hearers = self._hearers.setdefault((audience.feed.market, audience.feed.delay_ns), {})
@@ -138,38 +145,43 @@ class MarketTape(MarketNews):
 
     def next_moment(self, prices: Prices, after_ns: int) -> int:
         """The next moment at which there is something to tell."""
-        moments = [NEVER_NS]
-        for (market, delay_ns), hearers in self._hearers.items():
-            found = self._prices(market, prices)
-            for symbol in hearers:
-                at_ns = found.next_tick_ns(symbol, after_ns - delay_ns)
-                if at_ns is not None:
-                    moments.append(at_ns + delay_ns)
+        moments = [NEVER_NS, *(self._next_tick(source, prices, after_ns) for source in self._hearers)]
         for audience in self._audiences:
-            edges_ns = after_ns // _MINUTE_NS * _MINUTE_NS
-            if audience.of("b") or audience.of("d"):
-                moments.append(edges_ns + _MINUTE_NS)
-            if audience.of("u"):
+            wanted = audience.symbols.keys()
+            if "b" in wanted or "d" in wanted:
+                moments.append((after_ns // _MINUTE_NS + 1) * _MINUTE_NS)
+            if "u" in wanted:
                 moments.append((after_ns + _HALF_NS) // _MINUTE_NS * _MINUTE_NS + _HALF_NS)
-            if "n" in audience.symbols:
+            if "n" in wanted:
                 moments.append((after_ns // articles.EVERY_NS + 1) * articles.EVERY_NS)
-            if audience.of("s"):
+            if "s" in wanted:
                 late_ns = audience.feed.delay_ns
                 moments.append(self._prices(audience.feed.market, prices).hours.next_open(after_ns - late_ns) + late_ns)
         return min(moments)
+
+    def _next_tick(self, source: _Source, prices: Prices, after_ns: int) -> int:
+        # Asked with every order and every request, while the answer changes with every tick.
+        if self._next.get(source, 0) <= after_ns:
+            market, late_ns = source
+            found = self._prices(market, prices)
+            ticks = (found.next_tick_ns(symbol, after_ns - late_ns) for symbol in self._hearers[source])
+            self._next[source] = min((at_ns + late_ns for at_ns in ticks if at_ns is not None), default=NEVER_NS)
+        return self._next[source]
 
     def tell(self, prices: Prices, after_ns: int, until_ns: int) -> None:
         """Send what the market has done."""
         if not self._audiences or until_ns <= after_ns:
             return
-        for (market, delay_ns), hearers in self._hearers.items():
-            self._tell_ticks(self._prices(market, prices), hearers, after_ns - delay_ns, until_ns - delay_ns)
+        for source, hearers in self._hearers.items():
+            if self._next_tick(source, prices, after_ns) <= until_ns:
+                market, late_ns = source
+                self._tell_ticks(self._prices(market, prices), hearers, after_ns - late_ns, until_ns - late_ns)
         bars = _Bars()
         for audience in self._audiences:
             late_ns = audience.feed.delay_ns
             found, span = self._prices(audience.feed.market, prices), (after_ns - late_ns, until_ns - late_ns)
             audience.told += bars.told(found, audience.of, *span)
-            if audience.of("s"):
+            if "s" in audience.symbols:
                 audience.told += _openings(found, audience.of("s"), *span)
             if "n" in audience.symbols:
                 audience.told += _news(found, audience.symbols["n"], *span)
@@ -191,9 +203,9 @@ class MarketTape(MarketNews):
                 for line in audience.lines:
                     line.send(parcel)
 
-    def stop(self, error: Unavailable | None = None) -> None:  # noqa: ARG002  # clients only see that the connection has ended
-        """The market has stopped: end the sockets."""
-        self._lines.stop(Kind.DATA)
+    def stop(self, error: Unavailable | None = None) -> None:
+        """The market has stopped: end the sockets, with a word if an error was the reason."""
+        self._lines.stop(Kind.DATA, None if error is None else dict(_FAILED))
 
     def _prices(self, market: Market, prices: Prices) -> Prices:
         return self._fake if market is Market.FAKE else prices

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from broker_demo.sandbox.sockets.feeds import EVERYTHING, FOLLOWERS, Feed, Market
+from broker_demo.sandbox.sockets.feeds import EVERYTHING, FOLLOWERS, UNLISTED, Feed, Market
 
 Wish: TypeAlias = tuple[tuple[str, frozenset[str]], ...]
 """The symbols of each channel of the feed, in the feed's order."""
@@ -49,7 +49,7 @@ class Subscriptions:
 
     def acknowledged(self) -> dict[str, Any]:
         """The message that lists everything."""
-        listed = {channel: sorted(symbols) for channel, symbols in self._symbols.items()}
+        listed = {channel: sorted(symbols) for channel, symbols in self._symbols.items() if symbols or channel not in UNLISTED}
         return {"T": "subscription", **listed, **dict.fromkeys(self.feed.market.followers, listed.get("trades", []))}
 
     def _read(self, said: Mapping[str, Any]) -> dict[str, frozenset[str]]:

@@ -21,6 +21,8 @@ from broker_demo.sandbox.trading.order_record import order_record
 from broker_demo.venue import OrderNews
 
 STREAM = "trade_updates"
+FAILED: Mapping[str, Any] = MappingProxyType({"action": "error", "data": {"error_message": "internal server error"}})
+"""The last word before the socket is closed for an error."""
 
 _ENDINGS: Mapping[EventKind, str] = MappingProxyType(
     {
@@ -100,9 +102,9 @@ class TradeUpdates(OrderNews):
             update = self._update(event, order, status=_STATUS_AFTER.get(event))
             self._send([{**update, "timestamp": update["at"], **members}])
 
-    def stop(self, error: Unavailable | None = None) -> None:  # noqa: ARG002  # clients only see that the connection has ended
-        """The market has stopped: end the sockets."""
-        self._lines.stop(Kind.TRADING)
+    def stop(self, error: Unavailable | None = None) -> None:
+        """The market has stopped: end the sockets, with a word if an error was the reason."""
+        self._lines.stop(Kind.TRADING, None if error is None else dict(FAILED))
 
     def _send(self, updates: Sequence[dict[str, Any]]) -> None:
         parcel = Parcel([{"stream": STREAM, "data": update} for update in updates])

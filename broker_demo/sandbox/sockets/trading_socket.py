@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
@@ -13,9 +12,8 @@ from broker_demo.sandbox.faults.terms import Channel
 from broker_demo.sandbox.signing import KeyPair
 from broker_demo.sandbox.sockets.codec import Codec, wants_msgpack
 from broker_demo.sandbox.sockets.lines import Kind, Line
-from broker_demo.sandbox.sockets.trade_updates import STREAM
+from broker_demo.sandbox.sockets.trade_updates import FAILED, STREAM
 
-_BROKEN: Mapping[str, Any] = MappingProxyType({"action": "error", "data": {"error_message": "internal server error"}})
 _SLOW = {"action": "error", "data": {"error_message": "slow client"}}
 _CANNOT_READ = 1007
 
@@ -30,7 +28,7 @@ async def talk(desk: Desk, request: web.Request) -> web.StreamResponse:
                 try:
                     _answer(desk, line, codec.read(frame))
                 except (TypeError, ValueError):
-                    line.send([dict(_BROKEN)])
+                    line.send([dict(FAILED)])
                     line.close(_CANNOT_READ)
         finally:
             desk.updates.listen(line, wanted=False)
