@@ -87,6 +87,20 @@ async def test_a_field_nobody_knows_is_in_the_event_and_in_the_order(box: Sandbo
     assert update["order"]["status"] == "unheard_of"
 
 
+@pytest.mark.parametrize("member", ["data", "order", "stream"])
+async def test_changes_of_anything_add_up(box: Sandbox, visitor: Visitor, member: str):
+    """A message that has lost its shape to one fault is told all the same, whatever the next one would do to it."""
+    async with TradingWire(box) as wire:
+        await wire.listen()
+        begin(box, "unknown_value", socket="trading", member=member, value=7)
+        begin(box, "extra_field", socket="trading")
+        await visitor.order(type="limit", limit_price="1")
+
+        message = await wire.hear()
+
+    assert {**message, **(message["data"] if member == "order" else {})}[member] == 7
+
+
 async def test_faults_of_data_go_by_letter_and_symbol(box: Sandbox, clock: StillClock):
     """Quotes in one symbol are lost; its trades and the other's quotes come. Answers to the client are never struck."""
     async with DataWire(box) as wire:

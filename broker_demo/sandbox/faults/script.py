@@ -27,60 +27,83 @@ get through.
 
 **How often.** Each fault counts by itself those it is meant for.
 
-============== =====================================================================================================================
-``after``      skips so many; 0
-``every``      strikes each so-manieth of those that follow; 1
+=============== ====================================================================================================================
+``after``       skips so many; 0
+``every``       strikes each so-manieth of those that follow; 1
 ``probability`` strikes one of those by chance, above 0 and up to 1; 1
-``seed``       the beginning of that chance, so that a run repeats; 0
-``count``      strikes so many times and is spent; without it the fault goes on
-``lasts``      is over so many seconds (of the machine's clock) after it began
-============== =====================================================================================================================
+``seed``        the beginning of that chance, so that a run repeats; 0
+``count``       strikes so many times and is spent; without it the fault goes on
+``lasts``       is over so many seconds (of the machine's clock) after it began
+=============== ====================================================================================================================
 
-**Kinds of requests**
+**Kinds of requests.** "Takes effect" means that the exchange carries the request out. Parameters are in brackets with their defaults.
 
-================= ==================================================================================================================
-``latency``       ``seconds`` (and up to ``jitter`` more, by chance) go by; ``when`` = ``"before"`` it takes effect, or ``"after"``
-``rate_limit``    429 without effect; ``X-RateLimit-Reset`` lies ``seconds`` (1) ahead; ``Retry-After`` where ``retry_after`` is given;
-                  ``message``, ``code``
-``error``         an answer in Alpaca's shape with ``status`` (500), ``message``, ``code``; ``when`` = ``"before"`` or ``"after"`` the
-                  effect
-``html``          a page as a proxy writes it, with ``status`` (502); ``when`` = ``"before"`` or ``"after"``
-``reset``         the connection ends with RST: ``when`` = ``"before"`` the request is acted on, ``"after"`` it and without an answer, or
-                  ``"during"``: after it, in the middle of the answer
-``truncated``     takes effect; half the body that was promised is sent, and the connection ends in good order
-``empty``         takes effect; the answer has its status and no body
-``duplicate``     is carried out twice, as by a proxy that tries again; ``answer`` = ``"first"`` or ``"second"`` (default) is given
-``unknown_value`` takes effect; in a JSON answer each ``member`` (``"status"``) of any depth has ``value`` (``"unheard_of"``)
-``extra_field``   takes effect; a JSON object, or each in a list, has one more ``member`` (``"unheard_of"``) with ``value``
-================= ==================================================================================================================
+``latency`` [``seconds``, ``jitter`` 0, ``when`` "before"]
+    ``seconds`` go by, and up to ``jitter`` more by chance, "before" the request takes effect, or "after" it.
+``rate_limit`` [``seconds`` 1, ``retry_after``, ``message``, ``code``]
+    429 without effect. ``X-RateLimit-Reset`` lies ``seconds`` ahead; ``Retry-After`` is sent where ``retry_after`` is given.
+``error`` [``status`` 500, ``message``, ``code``, ``when`` "before"]
+    An error in Alpaca's shape, from 400 to 599, "before" the request takes effect, or "after" it.
+``html`` [``status`` 502, ``when`` "before"]
+    A page as a proxy writes it, "before" the request takes effect, or "after" it.
+``reset`` [``when`` "before"]
+    RST "before" the request takes effect, "after" it and without an answer, or "during" the answer, which comes by half.
+``truncated``
+    Takes effect. Half the body that was promised comes, and the connection ends in good order.
+``empty``
+    Takes effect. The answer has its status, and no body.
+``duplicate`` [``answer`` "second"]
+    Takes effect twice, as with a proxy that tries again; the "first" answer is given, or the "second".
+``unknown_value`` [``member`` "status", ``value`` "unheard_of"]
+    Takes effect. Each ``member`` in a JSON answer, however deep, has this ``value``.
+``extra_field`` [``member`` "unheard_of", ``value``]
+    Takes effect. A JSON answer, or each object of a list, has one more ``member``.
 
-``late_cancel`` strikes cancellations, of orders in ``symbol`` where given: one is answered, and the order is ``pending_cancel``; it ends
-only ``seconds`` (1) of the market's time later, and may trade until then.
+**Other kinds on the way to the exchange**
 
-``refuse_connection`` resets a connection as soon as it is accepted, before anything is read. Connections that are open stay so.
+``refuse_connection``
+    A connection is reset as soon as it is accepted, before anything is read. Connections that are open stay so.
+``late_cancel`` [``symbol``, ``seconds`` 1]
+    An order's cancellation is answered and the order is ``pending_cancel``. It ends ``seconds`` of the market's time later, and may trade
+    until then.
+``bust`` [``symbol``]
+    A fill is told, and then taken back.
 
-**Kinds of sockets**
+**Kinds of sockets** [``socket``]
 
-==================== ===============================================================================================================
-``refuse_handshake`` the request that would become a socket is answered with ``status`` (429), ``message``, ``code``
-``refuse_sign_in``   the right keys are told that they are wrong
-``connection_limit`` the right keys are told that too many sockets are open: 406 on a data socket; on the trading socket, which has no
-                     such word, the handshake is answered with 429
-``drop``             a message strikes: it is lost, and the socket ends without a word. With ``seconds`` instead, all sockets end each
-                     time so many have gone by
-``mute``             from this message on the socket is open and silent, for ``seconds`` where given
-``half_open``        from this message on nothing is sent, nothing read and no ping answered
-``slow``             ``seconds`` go by before the message, and those behind it wait
-``lose``             the message is not sent
-``duplicate``        the message is sent twice
-``reorder``          the message is sent after the next one
-``unknown_value``    the message's event, or its ``member``, has ``value`` (``"unheard_of"``)
-``extra_field``      the message has one more ``member`` (``"unheard_of"``) with ``value``
-``truncated_frame``  half of the message's frame is sent, and RST
-``bust``             a fill (of ``symbol``) is told, and then taken back
-==================== ===============================================================================================================
+``refuse_handshake`` [``status`` 429, ``message``, ``code``]
+    The request that would become a socket is refused.
+``refuse_sign_in``
+    The right keys are told that they are wrong.
+``connection_limit``
+    The right keys are told that too many sockets are open: 406 on a data socket. The trading socket has no such word: there the
+    handshake is answered with 429.
+``drop`` [``seconds``]
+    With ``seconds``: each time so many have gone by, every socket is reset. Without: as a kind of messages.
 
-The kinds ``duplicate``, ``unknown_value`` and ``extra_field`` are of sockets where ``socket``, ``event`` or ``symbol`` is given.
+**Kinds of messages** [``socket``, ``event``, ``symbol``]. ``duplicate``, ``unknown_value`` and ``extra_field`` are of messages where one of
+the three is given.
+
+``drop``
+    The message is lost, and the socket is reset after those before it.
+``truncated_frame``
+    The same, but half of the message's frame comes.
+``mute``
+    From this message on the socket says nothing more, though it answers pings.
+``half_open``
+    From this message on the socket says nothing, hears nothing and answers no ping; 90 seconds later it is reset.
+``slow`` [``seconds``]
+    From this message on every frame of the socket waits so long; 0 ends that.
+``lose``
+    The message is not sent.
+``duplicate``
+    The message is sent twice.
+``reorder``
+    The message is sent after the next one; with each message struck, neighbours swap.
+``unknown_value`` [``member``, ``value`` "unheard_of"]
+    Each ``member`` of the message, however deep, has this ``value``; without a name it is the event (``event``, or ``T``).
+``extra_field`` [``member`` "unheard_of", ``value``]
+    The message has one more ``member``, and an order in it has it too.
 """
 
 from __future__ import annotations
@@ -139,7 +162,7 @@ def read_fault(found: Any, where: str) -> Terms:
     if "kind" not in found:
         raise ConfigError(f"{where}: kind is missing; the known ones are {', '.join(Kind)}")
     kind = _read(where, "kind", found["kind"], _one_of(Kind))
-    point = point_of(kind, of_sockets=any(name in found for name in _OF_MESSAGES))
+    point = point_of(kind, of_sockets=any(name in found for name in _OF_MESSAGES), by_time="seconds" in found)
     known = {*_ALWAYS, *_OF_POINTS[point], *_OF_KINDS.get(kind, ())}
     for name in found:
         if name not in known:
@@ -147,6 +170,8 @@ def read_fault(found: Any, where: str) -> Terms:
     told = {name: _read(where, name, value, _READERS[name]) for name, value in found.items()}
     if told.get("when", When.BEFORE) not in _WHENS.get(kind, tuple(When)):
         raise ConfigError(f"{where}: when: {kind} lies {' or '.join(_WHENS[kind])} the effect, not {told['when']} it")
+    if point is Point.TIME and not told["seconds"]:
+        raise ConfigError(f"{where}: seconds: {kind} strikes again and again; it needs more than 0")
     return Terms(**told)
 
 
@@ -215,8 +240,9 @@ def _method(value: Any) -> str:
 def _any(value: Any) -> Any:
     try:
         msgspec.json.encode(value)
-    except (TypeError, ValueError, msgspec.MsgspecError):
-        raise ValueError("cannot be written as JSON") from None
+        msgspec.msgpack.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        raise ValueError("cannot be written as JSON and as MessagePack") from None
     return value
 
 
@@ -257,7 +283,7 @@ _OF_POINTS: Mapping[Point, tuple[str, ...]] = MappingProxyType(
         Point.SIGN_IN: ("socket",),
         Point.MESSAGE: _OF_MESSAGES,
         Point.FILL: ("symbol",),
-        Point.TIME: (),
+        Point.TIME: ("socket",),
     }
 )
 _OF_KINDS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(

@@ -120,12 +120,13 @@ def _unknown_value(channel: Channel, message: Message, terms: Terms) -> Message:
 
 
 def _extra_field(channel: Channel, message: Message, terms: Terms) -> Message:
-    found: Message
-    if channel is Channel.DATA:
-        found = changed(message, terms, "")
-    else:
+    if channel is Channel.TRADING:
         update = message["data"]
-        found = {**message, "data": changed({**update, "order": changed(update.get("order"), terms, "")}, terms, "")}
+        # Another fault may have put something else in their places.
+        if isinstance(update, dict) and "order" in update:
+            update = {**update, "order": changed(update["order"], terms, "")}
+        return {**message, "data": changed(update, terms, "")}
+    found: Message = changed(message, terms, "")
     return found
 
 

@@ -112,8 +112,10 @@ POINTS: Mapping[Kind, tuple[Point, ...]] = MappingProxyType(
 """At which point each kind lies. One of requests and of messages lies at messages where its terms name a socket, an event or a symbol."""
 
 
-def point_of(kind: Kind, *, of_sockets: bool) -> Point:
-    """Where a kind lies."""
+def point_of(kind: Kind, *, of_sockets: bool, by_time: bool) -> Point:
+    """Where a kind lies; ``of_sockets`` where a socket, an event or a symbol is named, ``by_time`` where seconds are."""
+    if kind is Kind.DROP and by_time:
+        return Point.TIME
     return POINTS[kind][-1 if of_sockets else 0]
 
 
@@ -153,9 +155,8 @@ class Terms:
     @property
     def point(self) -> Point:
         """Where it lies."""
-        if self.kind is Kind.DROP and self.seconds is not None:
-            return Point.TIME
-        return point_of(self.kind, of_sockets=bool(self.socket or self.event or self.symbol))
+        of_sockets = bool(self.socket or self.event or self.symbol)
+        return point_of(self.kind, of_sockets=of_sockets, by_time=self.seconds is not None)
 
     def fits_request(self, method: str, path: str) -> bool:
         """Whether a request is among those that are meant."""
