@@ -12,7 +12,10 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 @attrs.frozen(kw_only=True)
 class Configurations:
-    """What the account's owner has chosen. ``suspend_trade`` and ``no_shorting`` bind orders; the others are only kept."""
+    """What the account's owner has chosen.
+
+    ``suspend_trade``, ``no_shorting`` and ``fractional_trading`` bind orders; the others are only kept.
+    """
 
     disable_overnight_trading: bool = False
     dtbp_check: Literal["entry", "exit", "both"] = "entry"

@@ -184,11 +184,11 @@ async def test_listing_between_moments_and_orders_leaves_both_out(visitor: Visit
     second, third = await visitor.order(**RESTING), await visitor.order(symbol="MSFT", **RESTING)
     one, two, three = (order["id"] for order in (first, second, third))
 
-    assert await ids(visitor, after=first["submitted_at"]) == [three, two]
-    assert await ids(visitor, after="2026-03-02T14:59:59.999999999Z", until=second["submitted_at"]) == [one]
-    assert await ids(visitor, until="2026-03-02T15:00:00.500000001Z") == [three, two, one]
     for status in ("open", "all"):
-        assert await ids(visitor, status=status, after_order_id=two) == [three]
+        assert await ids(visitor, status=status, after=first["submitted_at"]) == [three, two]
+        assert await ids(visitor, status=status, after="2026-03-02T14:59:59.999999999Z", until=second["submitted_at"]) == [one]
+        assert await ids(visitor, status=status, until="2026-03-02T15:00:00.500000001Z") == [three, two, one]
+        assert await ids(visitor, status=status, after_order_id=two.upper()) == [three]
         assert await ids(visitor, status=status, before_order_id=three, direction="asc") == [one, two]
     assert await ids(visitor, status="closed", after_order_id=one) == []
 
@@ -232,6 +232,17 @@ async def test_replacing_makes_another_order(visitor: Visitor):
 
     named = await visitor.ask("PATCH", f"/v2/orders/{new['id']}", {"time_in_force": "gtc", "client_order_id": "next"})
     assert (named.json["client_order_id"], named.json["time_in_force"]) == ("next", "gtc")
+
+
+async def test_legs_stay_with_the_order_that_took_the_place_of_theirs(visitor: Visitor):
+    """After a replacement the new entry is the one that has the legs inside, in lists and where all are cancelled."""
+    old = await visitor.order(order_class="bracket", **EXITS, **RESTING | {"limit_price": "150"})
+    new = (await visitor.ask("PATCH", f"/v2/orders/{old['id']}", {"limit_price": "151"})).json
+
+    (told,) = (await visitor.get("/v2/orders", nested="true")).json
+
+    assert (told["id"], [leg["id"] for leg in told["legs"]]) == (new["id"], [leg["id"] for leg in old["legs"]])
+    assert {each["body"]["id"] for each in (await visitor.ask("DELETE", "/v2/orders")).json} == {new["id"]}
 
 
 async def test_senseless_replacements_are_refused(visitor: Visitor, clock: StillClock):

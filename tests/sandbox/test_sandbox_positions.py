@@ -231,15 +231,6 @@ async def test_coins_worth_less_than_an_order_may_be_are_closed(visitor: Visitor
     assert await qty_of(visitor, "BTCUSD") is None
 
 
-async def test_nobody_holds_an_option(visitor: Visitor):
-    """Exercising one is refused: there is no such position, or it is no option at all."""
-    for instruction in ("exercise", "do-not-exercise"):
-        reply = await visitor.post(f"/v2/positions/AAPL250620C00100000/{instruction}")
-        assert (reply.status, reply.json["message"]) == (403, "no available position for the specified contract")
-        reply = await visitor.post(f"/v2/positions/AAPL/{instruction}")
-        assert (reply.status, reply.json) == (422, {"code": 42210000, "message": "invalid symbol"})
-
-
 @given(qty=st.decimals("0.000000001", "1000000", places=9), percentage=st.decimals("0.000000001", 100, places=9))
 @settings(max_examples=50, deadline=None)
 def test_a_percentage_is_never_more_than_it_says(qty: Decimal, percentage: Decimal):

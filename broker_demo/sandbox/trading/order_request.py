@@ -26,7 +26,7 @@ from broker_core.requests import (
     TimeInForce,
     TrailingStopOrder,
 )
-from broker_demo.refusals import bad_field, broken_rule, forbidden
+from broker_demo.refusals import Refusal, bad_field, broken_rule, forbidden
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.trading.body import Body, amount, bad_member, flag, given, part, word
 
@@ -93,7 +93,7 @@ def order_request(desk: Desk, body: Body) -> tuple[OrderRequest, Asset]:
         raise bad_member(str(error)) from None
 
 
-def _no_options() -> Exception:
+def _no_options() -> Refusal:
     return forbidden("us_option orders not allowed for account")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from decimal import ROUND_DOWN, Decimal
 from functools import partial
@@ -15,17 +14,14 @@ from broker_demo.admission import CRYPTO
 from broker_demo.ledger import Holding
 from broker_demo.matching import is_whole
 from broker_demo.paper_order import SMALLEST_QTY
-from broker_demo.refusals import broken_rule, forbidden
+from broker_demo.refusals import broken_rule
 from broker_demo.sandbox.answers import Answer, Refused, found, missing
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
-from broker_demo.sandbox.identity import is_uuid
 from broker_demo.sandbox.route import Route
 from broker_demo.sandbox.trading.orders import all_cancelled
 from broker_demo.sandbox.trading.position_record import Morning, position_record, wire_symbol
 from broker_demo.sandbox.trading.submission import submitted
-
-_OPTION = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}\Z", re.ASCII)
 
 
 def get_positions(desk: Desk, call: Call) -> Answer:  # noqa: ARG001  # every address is answered by a function of both
@@ -117,19 +113,9 @@ def _named(desk: Desk, call: Call) -> tuple[Asset, Holding]:
     return asset, held
 
 
-def post_exercise(desk: Desk, call: Call) -> Answer:  # noqa: ARG001  # every address is answered by a function of both
-    """``POST /v2/positions/{symbol_or_contract_id}/exercise`` and ``/do-not-exercise``: nobody holds an option here."""
-    name = call.parts["symbol_or_contract_id"]
-    if _OPTION.match(name) is None and not is_uuid(name):
-        raise broken_rule("invalid symbol")
-    raise forbidden("no available position for the specified contract")
-
-
 ROUTES: Sequence[Route] = (
     Route("GET", "/v2/positions", get_positions),
     Route("DELETE", "/v2/positions", delete_positions),
     Route("GET", "/v2/positions/{symbol_or_asset_id}", get_position),
     Route("DELETE", "/v2/positions/{symbol_or_asset_id}", delete_position),
-    Route("POST", "/v2/positions/{symbol_or_contract_id}/exercise", post_exercise),
-    Route("POST", "/v2/positions/{symbol_or_contract_id}/do-not-exercise", post_exercise),
 )
