@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,9 +14,12 @@ from sandboxes import Visitor, sandbox
 
 from broker_core.clock import StillClock
 from broker_demo.paper_order import PaperOrder
+from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.identity import is_uuid
 from broker_demo.sandbox.moments import moment_ns
+from broker_demo.sandbox.server import Sandbox
 from broker_demo.sandbox.trading.order_listing import OrderQuery, Scope, listed, submitted_ns
+from broker_demo.sandbox.trading.orders import post_order
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 EXITS = {"take_profit": {"limit_price": "400"}, "stop_loss": {"stop_price": "100"}}
@@ -88,6 +92,17 @@ async def test_order_works_and_is_filled_as_time_goes_on(visitor: Visitor, clock
     assert (resting["status"], resting["filled_at"]) == ("new", None)
     assert (taken["status"], taken["filled_qty"], taken["filled_at"]) == ("filled", "1", "2026-03-02T15:00:00Z")
     assert 200 < float(taken["filled_avg_price"]) < 300
+
+
+async def test_order_meets_the_account_as_the_one_before_it_left_it(box: Sandbox):
+    """A sale right behind a purchase finds what was bought: nothing is left to be matched when an order is judged."""
+    terms = {"symbol": "AAPL", "qty": "1", "type": "market", "time_in_force": "day"}
+    for side in ("buy", "sell"):
+        body = msgspec.json.encode({**terms, "side": side})
+        answer = post_order(box.desk, Call(method="POST", path="/v2/orders", body=body))
+        assert answer.status == 200
+
+    assert msgspec.json.decode(answer.body)["position_intent"] == "sell_to_close"
 
 
 async def test_order_without_an_id_gets_one_and_an_id_is_taken_once(visitor: Visitor):
@@ -333,6 +348,17 @@ async def test_cancelling_all_answers_for_each(visitor: Visitor):
     ]
     assert await ids(visitor) == []
     assert len(await ids(visitor, status="closed")) == 4
+
+
+async def test_exit_is_cancelled_and_its_entry_told_as_it_is(visitor: Visitor, clock: StillClock):
+    """When all are cancelled after the entry was filled, the body beside each exit is the entry, filled."""
+    group = await visitor.order(order_class="bracket", **EXITS)
+    await clock.advance(1)
+
+    told = (await visitor.ask("DELETE", "/v2/orders")).json
+
+    assert [each["id"] for each in told] == [leg["id"] for leg in group["legs"]]
+    assert {(each["body"]["id"], each["body"]["status"]) for each in told} == {(group["id"], "filled")}
 
 
 async def test_cancelling_all_says_what_is_on_its_way_out_already(visitor: Visitor):

@@ -94,6 +94,17 @@ async def test_legs_and_trailing_stops_may_meet_a_coming_order(visitor: Visitor,
     await visitor.order(symbol="MSFT")
 
 
+async def test_exit_is_replaced_whatever_stands_against_it(visitor: Visitor, clock: StillClock):
+    """The members of a group take new prices that an open order could meet."""
+    group = await visitor.order(order_class="bracket", take_profit={"limit_price": "400"}, stop_loss={"stop_price": "100"})
+    await clock.advance(1)
+    await visitor.order(type="limit", limit_price="150")
+
+    reply = await visitor.ask("PATCH", f"/v2/orders/{group['legs'][0]['id']}", {"limit_price": "150"})
+
+    assert reply.status == 200, reply.body
+
+
 async def test_coins_trade_by_rules_of_their_own(visitor: Visitor):
     """Types, times in force, groups and sizes of pairs; a closing order may be as small as it is."""
     exits = {"take_profit": {"limit_price": "400000"}, "stop_loss": {"stop_price": "100"}}
@@ -147,7 +158,9 @@ async def test_choices_of_the_owner_bind_orders(visitor: Visitor, clock: StillCl
     async def choose(**choices: bool) -> None:
         assert (await visitor.ask("PATCH", "/v2/account/configurations", choices)).status == 200
 
+    await hold(visitor, clock, symbol="F", qty="1.5")
     await choose(no_shorting=True, fractional_trading=False)
+    assert (await visitor.ask("DELETE", "/v2/positions/F")).status == 200
     assert await refused(visitor, side="sell") == (FORBIDDEN, "account is not allowed to short")
     assert await refused(visitor, qty="0.5") == (FORBIDDEN, "fractional trading is not allowed for account")
     assert await refused(visitor, qty=None, notional="50") == (FORBIDDEN, "fractional trading is not allowed for account")
