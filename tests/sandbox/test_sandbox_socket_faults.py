@@ -37,6 +37,7 @@ async def order_and_cancel(visitor: Visitor) -> None:
         ({"kind": "lose"}, ["pending_new", "canceled", "probe"]),
         ({"kind": "duplicate"}, ["pending_new", "new", "new", "canceled", "probe"]),
         ({"kind": "reorder"}, ["pending_new", "canceled", "new", "probe"]),
+        ({"kind": "reorder", "count": 1}, ["pending_new", "canceled", "new", "probe"]),
         ({"kind": "reorder", "event": "canceled"}, ["pending_new", "new", "probe", "canceled"]),
         ({"kind": "unknown_value"}, ["pending_new", "unheard_of", "canceled", "probe"]),
         ({"kind": "unknown_value", "value": 7}, ["pending_new", 7, "canceled", "probe"]),
@@ -322,8 +323,8 @@ async def test_a_late_cancellation_is_told_as_pending(box: Sandbox, visitor: Vis
     assert [update["order"]["status"] for update in updates] == ["pending_new", "new", "pending_cancel", "canceled"]
 
 
-async def test_lines_are_left_alone_while_there_is_no_fault(box: Sandbox):
-    """Nothing stands between the exchange and a socket but while a fault of messages may strike."""
+async def test_lines_are_left_alone_while_there_is_no_fault(box: Sandbox, visitor: Visitor):
+    """Nothing stands between the exchange and a socket but while a fault of messages may strike; the next message ends it."""
     async with TradingWire(box) as wire:
         await wire.listen()
         (line,) = box.desk.lines
@@ -332,5 +333,6 @@ async def test_lines_are_left_alone_while_there_is_no_fault(box: Sandbox):
         fault_id = begin(box, "lose", socket="data")
         assert line.bend is not None
         box.desk.faults.remove(fault_id)
+        await visitor.order()
 
         assert line.bend is None

@@ -1,6 +1,6 @@
 """Faults of messages: what becomes of them between the exchange and a socket, and sockets that end by the clock.
 
-While there is no fault of messages, lines are left alone.
+While there is no fault of messages to come, lines are left alone.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ async def bent(faults: Faults, lines: Lines) -> AsyncIterator[None]:
     clocks: dict[Fault, asyncio.Task[None]] = {}
 
     def follow(line: Line) -> None:
-        line.bend = _Bend(faults, line) if faults.messages else None
+        if faults.messages and line.bend is None:
+            line.bend = _Bend(faults, line)
 
     def change() -> None:
         for line in lines:
-            if bool(faults.messages) is (line.bend is None):
-                follow(line)
+            follow(line)
         for fault in faults.times:
             if fault not in clocks:
                 clocks[fault] = asyncio.create_task(_drop_by_time(faults, fault, lines), name=f"sandbox {fault.fault_id}")
@@ -62,7 +62,7 @@ async def _drop_by_time(faults: Faults, fault: Fault, lines: Lines) -> None:
 
 
 class _Bend:
-    """What becomes of one line's messages."""
+    """What becomes of one line's messages. It leaves the line when there is nothing more to do."""
 
     def __init__(self, faults: Faults, line: Line) -> None:
         self._faults = faults
@@ -78,6 +78,8 @@ class _Bend:
             if self._is_over:
                 break
             sent += self._fate(message)
+        if not self._faults.messages and not self._held:
+            self._line.bend = None
         return sent
 
     def _fate(self, message: Message) -> list[Message]:
