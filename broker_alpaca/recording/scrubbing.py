@@ -37,6 +37,7 @@ _MEMBER = re.compile(rf'("({_NAMES})"\s*:\s*)(?:"((?:[^"\\]|\\.)*)("|$)|(\d+))',
 _PARAMETER = re.compile(rf"([?&]({_NAMES})=)([^&#\s\"]*)", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PAPER_NUMBER = re.compile(r"\bPA[0-9][0-9A-Z]{9}\b")
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _SHORTEST = 6
 """Characters: a shorter text is taken out where a name says what it is, and nowhere else, because it may be part of any word."""
@@ -215,8 +216,15 @@ def _unescaped(text: str) -> str:
 
 def _forms(text: str) -> set[str]:
     """A text as it may be written: plain, in an address, in JSON."""
-    in_json = json.dumps(text)[1:-1]
-    return {text, quote(text, safe=""), quote_plus(text), in_json, in_json.replace("/", "\\/"), json.dumps(text, ensure_ascii=False)[1:-1]}
+    in_json = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    in_address = {quote(text, safe=""), quote_plus(text)}
+    return {
+        text,
+        *in_json,
+        *(form.replace("/", "\\/") for form in in_json),
+        *in_address,
+        *(_ESCAPE.sub(lambda found: found[0].lower(), form) for form in in_address),
+    }
 
 
 def _basic(token: str) -> tuple[str, str]:
