@@ -12,6 +12,7 @@ from typing import Any, Final
 import attrs
 
 from broker_alpaca.config import AlpacaSettings
+from broker_alpaca.silence import Latest, Silence
 from broker_alpaca.transport import Socket, Sockets
 from broker_alpaca.wire.data_stream import Codec, Credentials, DataConversation
 from broker_alpaca.wire.drift import Drift
@@ -61,6 +62,7 @@ class DataFeed:
         credentials: Credentials,
         sockets: Sockets,
         drift: Drift,
+        silence: Silence | None = None,
     ) -> None:
         self.name = name
         self.channels = channels
@@ -75,6 +77,8 @@ class DataFeed:
         self._socket: Socket | None = None
         self._conversation: DataConversation | None = None
         self._turned_away = 0
+        self._silence = silence
+        self._frames = 0
 
     def accepts(self, symbol: str) -> bool:
         """Whether this is the socket to ask for a symbol, by the symbol's form."""
@@ -103,6 +107,7 @@ class DataFeed:
             try:
                 while True:
                     items = conversation.receive(await socket.receive())
+                    self._frames += 1
                     if conversation.has_to_speak:
                         await self._send(socket, conversation)
                     if self._turned_away and conversation.is_signed_in:
@@ -115,8 +120,10 @@ class DataFeed:
                 self._socket = self._conversation = None
 
     async def probe(self) -> bool:
-        """Whether there is a connection, and its other side answers a ping."""
-        return self._socket is not None and await self._socket.is_alive()
+        """Whether there is a connection, its other side answers a ping, and it does not keep from us what the REST host tells."""
+        if self._socket is None or not await self._socket.is_alive():
+            return False
+        return self._silence is None or await self._silence.is_the_markets(self._frames, self._wish)
 
     async def _send(self, socket: Socket, conversation: DataConversation) -> None:
         for message in conversation.outgoing():
@@ -149,8 +156,13 @@ class NewsFeed(DataFeed):
         return news if tuple(names) == news.symbols else attrs.evolve(news, symbols=tuple(names))
 
 
-def data_feeds(settings: AlpacaSettings, sockets: Sockets, drift: Drift) -> tuple[DataFeed, ...]:
-    """The market data sockets of an account. Stocks come first: they are what ``*`` means where several offer it."""
+def data_feeds(
+    settings: AlpacaSettings, sockets: Sockets, drift: Drift, *, quotes: Latest | None = None, trades: Latest | None = None
+) -> tuple[DataFeed, ...]:
+    """The market data sockets of an account. Stocks come first: they are what ``*`` means where several offer it.
+
+    ``quotes`` and ``trades`` ask the REST host for the latest, so that a mute socket can be told from a quiet market.
+    """
     if settings.oauth_token is not None:
         credentials = Credentials(Secret("oauth"), settings.oauth_token)
     else:
@@ -178,6 +190,7 @@ def data_feeds(settings: AlpacaSettings, sockets: Sockets, drift: Drift) -> tupl
             credentials=credentials,
             sockets=sockets,
             drift=drift,
+            silence=None if quotes is None or trades is None else Silence(quotes, trades),
         )
 
     return (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.data_feed import data_feeds
+from broker_alpaca.market_data import AlpacaMarketData
 from broker_alpaca.trading_feed import TradingFeed
 from broker_alpaca.transport import Sockets
 from broker_core.families import Feed
@@ -18,4 +19,6 @@ class AlpacaStream:
         sockets = Sockets()
         client.close_with(sockets.close)
         trading = TradingFeed(client.settings, sockets, clock=client.clock, drift=client.wire_drift)
-        self.feeds: Sequence[Feed] = (trading, *data_feeds(client.settings, sockets, client.wire_drift))
+        prices = AlpacaMarketData(client)
+        data = data_feeds(client.settings, sockets, client.wire_drift, quotes=prices.quotes, trades=prices.trades)
+        self.feeds: Sequence[Feed] = (trading, *data)

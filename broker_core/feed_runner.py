@@ -5,7 +5,7 @@ other and waits too. The backoff begins anew only after a real item has followed
 is not hammered. AuthError ends the feed for good.
 
 Silence alone never ends a connection: a feed that has been quiet for longer than its own rhythm makes likely is asked by its ``probe``,
-and only a probe that fails counts.
+and only a probe that fails counts; or news that the broker tells when it is asked, and the feed, quiet since before, does not bring.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from datetime import datetime
 import attrs
 
 from broker_core.backoff import Backoff
-from broker_core.clock import Clock, from_ns
+from broker_core.clock import Clock, from_ns, to_ns
 from broker_core.errors import AuthError, BrokerError, PluginError, RateLimited, Unavailable
 from broker_core.families import Feed
 from broker_core.feed_status import FeedState, FeedStatus
 from broker_core.gaps import Gaps, Recover
-from broker_core.liveness import watch
+from broker_core.liveness import Arrears, watch
 from broker_core.models import Channel, Gap, SignedIn, StreamItem, Wish
 from broker_core.orders import OrderEvent
 
@@ -83,6 +83,7 @@ class FeedRunner:
         self._heard_ns = 0
         self._item_ns: int | None = None
         self._told: Wish | None = None
+        self._arrears = Arrears(feed.name, clock=clock, heard_ns=lambda: self._heard_ns)
         self._held: deque[StreamItem] = deque(maxlen=_HELD)
         self._too_many = 0
         self._releasing = False
@@ -113,6 +114,11 @@ class FeedRunner:
         self._gaps.recover_from(since)
         if self._state is FeedState.CONNECTED:
             self._move(FeedState.CONNECTED, _RECOVERING)
+
+    def news_came_another_way(self, at: datetime) -> None:
+        """The broker told, because it was asked, of something at this moment that the feed has not brought."""
+        if self.healthy:
+            self._arrears.came_another_way(to_ns(at))
 
     @property
     def healthy(self) -> bool:
@@ -185,7 +191,9 @@ class FeedRunner:
             signed_in=lambda: self._signed_in,
             frames=lambda: self._frames,
         )
-        tasks = [asyncio.create_task(work, name=f"feed {self.name}") for work in (self._read(), self._steer(), watching)]
+        tasks = [
+            asyncio.create_task(work, name=f"feed {self.name}") for work in (self._read(), self._steer(), watching, self._arrears.watch())
+        ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             ended = next(task for task in tasks if task.done())

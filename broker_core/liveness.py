@@ -1,7 +1,8 @@
 """Whether a connection is alive: it must sign in within a limit, and once it has gone quiet it must answer a probe.
 
 How long is quiet depends on the feed's own rhythm: ``QUIET_FRAMES`` times the pause that was usual between two frames, within bounds.
-Silence alone never ends a connection, because a market may just be asleep; a feed that has no probe is trusted.
+Silence alone never ends a connection, because a market may just be asleep; a feed that has no probe is trusted. A feed that answers
+its probe and keeps its news to itself is found by what the broker tells when it is asked (``Arrears``).
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ SHORTEST_PATIENCE = 5.0
 LONGEST_PATIENCE = 60.0
 """The bounds, in seconds, of how long a feed may be quiet before it is probed."""
 QUIET_FRAMES = 20
+_MARGIN_NS = 2_000_000_000
+"""By how much the broker's clock and ours may differ."""
+NEWS_LIMIT = 10.0
+"""Seconds within which a feed must bring what the broker already tells when it is asked."""
 
 
 async def watch(
@@ -56,3 +61,34 @@ async def watch(
         patience = min(patience * 2, LONGEST_PATIENCE)
     while True:
         await asyncio.get_running_loop().create_future()
+
+
+class Arrears:
+    """News of a feed that came another way, and for which the feed still has some time.
+
+    ``heard_ns`` is the moment at which the connection last brought anything, its sign-in included.
+    """
+
+    def __init__(self, name: str, *, clock: Clock, heard_ns: Callable[[], int]) -> None:
+        self._name = name
+        self._clock = clock
+        self._heard_ns = heard_ns
+        self._news_ns = 0
+        self._came = asyncio.Event()
+
+    def came_another_way(self, at_ns: int) -> None:
+        """Note news of this moment that the feed should have brought, or should bring soon."""
+        if at_ns > self._heard_ns() + _MARGIN_NS:
+            self._news_ns = at_ns
+            self._came.set()
+
+    async def watch(self) -> NoReturn:
+        """Raise Unavailable when the feed has brought nothing at all since such news, and had time to."""
+        self._news_ns = 0
+        while True:
+            self._came.clear()
+            await self._came.wait()
+            await self._clock.sleep(NEWS_LIMIT)
+            # A feed that has spoken since is not mute; what it left out is found by other means.
+            if self._heard_ns() + _MARGIN_NS < self._news_ns:
+                raise Unavailable(f"feed {self._name}: it is mute, the broker tells of news when it is asked that the feed did not bring")

@@ -375,6 +375,8 @@ class Session:
         return await self._orders.reconciler.recover(feed, start, end)
 
     async def _order_changed(self, change: OrderChange) -> None:
+        if self._stream is not None and change.event.source.is_reconciliation:
+            self._stream.order_news_came_another_way(change.event.at)
         await self._notifier.tell("broker_order_changed", connection=self.connection, change=change)
 
     async def _synced(self, account: Account, positions: Sequence[Position]) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -124,6 +125,11 @@ class Streaming(Subscribing):
             return runner is not None and runner.healthy
         runners = self._wanted(channel) if channel in self._carriers else ()
         return bool(runners) and all(runner.healthy for runner in runners)
+
+    def order_news_came_another_way(self, at: datetime) -> None:
+        """A listing or a look-up brought news of an order of this moment: a feed that has been silent since before it is mute."""
+        for runner in self._carriers.all(Channel.ORDERS) if Channel.ORDERS in self._carriers else ():
+            runner.news_came_another_way(at)
 
     @property
     def status(self) -> Mapping[str, FeedStatus]:

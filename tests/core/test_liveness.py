@@ -5,7 +5,9 @@ import pytest
 
 from broker_core.clock import StillClock
 from broker_core.errors import NotSupported, Unavailable
-from broker_core.liveness import LONGEST_PATIENCE, PROBE_LIMIT, SHORTEST_PATIENCE, SIGN_IN_LIMIT, watch
+from broker_core.liveness import LONGEST_PATIENCE, NEWS_LIMIT, PROBE_LIMIT, SHORTEST_PATIENCE, SIGN_IN_LIMIT, Arrears, watch
+
+SECOND_NS = 1_000_000_000
 
 
 class Connection:
@@ -124,4 +126,64 @@ async def test_without_a_probe_silence_is_trusted(answer):
 
     assert not connection.task.done()
     assert len(connection.probed) <= 1
+    await connection.end()
+
+
+@pytest.mark.parametrize(
+    ("heard", "news", "heard_again", "mute"),
+    [
+        (0, 30, None, True),
+        (0, 30, 35, False),
+        (0, 30, 20, True),
+        (29, 30, None, False),
+    ],
+    ids=["silent since", "spoke again", "spoke before it only", "spoke at the same time"],
+)
+async def test_a_feed_that_keeps_news_to_itself_is_mute(heard, news, heard_again, mute):
+    """
+    News that came another way ends a connection which has brought nothing at all since, and had time to; no other one.
+    """
+    clock = StillClock()
+    start_ns = clock.now_ns()
+    heard_ns = [start_ns + heard * SECOND_NS]
+    arrears = Arrears("orders", clock=clock, heard_ns=lambda: heard_ns[0])
+    task = asyncio.create_task(arrears.watch())
+    await clock.advance(31)
+    arrears.came_another_way(start_ns + news * SECOND_NS)
+    await clock.advance(NEWS_LIMIT / 2)
+    assert not task.done()
+    if heard_again is not None:
+        heard_ns[0] = start_ns + heard_again * SECOND_NS
+    await clock.advance(NEWS_LIMIT)
+
+    assert task.done() is mute
+    task.cancel()
+    (outcome,) = await asyncio.gather(task, return_exceptions=True)
+    assert not mute or str(outcome).startswith("feed orders: it is mute")
+
+
+async def test_news_of_an_earlier_connection_does_not_count():
+    """
+    What came another way before a connection began says nothing about it.
+    """
+    clock = StillClock()
+    arrears = Arrears("orders", clock=clock, heard_ns=lambda: 0)
+    arrears.came_another_way(clock.now_ns())
+    task = asyncio.create_task(arrears.watch())
+    await clock.advance(3 * NEWS_LIMIT)
+
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_night_and_a_holiday_of_silence_are_left_alone_for_thirty_days():
+    """
+    Nobody reconnects a connection that answers its probes, however long the market sleeps.
+    """
+    connection = Connection(True)
+    await connection.clock.advance(30 * 24 * 3600, turns=3)
+
+    assert not connection.task.done()
+    assert len(connection.probed) > 40_000
     await connection.end()
