@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sandboxes import Visitor
 
@@ -35,7 +35,7 @@ SYMBOLS = ("AAPL", "BRK.B", "BTC/USD", "UNHEARD")
 def gaps() -> ReplayPrices:
     """A replay of minutes in clusters, with minutes, nights and weeks between them; of two symbols, which do not trade at the same time."""
     first = NOW_NS // DAY_NS * DAY_NS - 40 * DAY_NS
-    places = [day * 1440 + minute for day in (0, 1, 2, 9, 10, 38, 40) for minute in (870, 871, 872, 890, 1000)]
+    places = [day * 1440 + minute for day in (0, 1, 2, 9, 10, 38, 40) for minute in (870, 871, 872, 890, 1000, 1230)]
     return ReplayPrices(
         {
             symbol: [FileBar("", first + (place + shift) * MINUTE_NS, 10, 12, 9, 11, 40) for place in places]
@@ -88,6 +88,9 @@ def written(told: list[tuple[str, Any]]) -> list[tuple[str, str]]:
     until=st.integers(0, 40 * 1440 * 60),
     descends=st.booleans(),
 )
+@example(kind="13Min", replayed=True, symbols=["AAPL"], count=1, limit=1, until=631, descends=False)
+@example(kind="1Min", replayed=True, symbols=["AAPL"], count=24, limit=4, until=42 * 3600, descends=False)
+@example(kind="1Min", replayed=True, symbols=["AAPL"], count=24, limit=4, until=42 * 3600, descends=True)
 def test_pages_joined_are_the_whole(kind: str, replayed: bool, symbols: list[str], count: int, limit: int, until: int, descends: bool):
     """For any symbols, limit and direction: nothing is left out, told twice or out of order, and turning round changes nothing else."""
     units = {"1Min": MINUTE_NS, "13Min": 13 * MINUTE_NS, "1Hour": 60 * MINUTE_NS, "trades": 10**9, "quotes": 10**9}

@@ -121,6 +121,13 @@ async def test_descending_ticks_begin_with_the_last(visitor: Visitor):
     ]
 
 
+async def test_no_tick_of_the_future_is_told(visitor: Visitor):
+    """An end that lies ahead means now, this second included."""
+    told = (await visitor.get("/v2/stocks/AAPL/trades", start="2026-03-02T14:59:58Z", end="2026-03-02T16:00:00Z")).json["trades"]
+
+    assert [trade["t"] for trade in told] == ["2026-03-02T14:59:58Z", "2026-03-02T14:59:59Z", "2026-03-02T15:00:00Z"]
+
+
 async def test_prints_of_a_replay_are_told_to_the_nanosecond(tmp_path: Path):
     """Parts of a second are written without needless zeros."""
     path = tmp_path / "bars.csv"

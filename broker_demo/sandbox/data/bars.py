@@ -65,9 +65,12 @@ def _forwards(prices: Prices, timeframe: Timeframe, known_ns: int, symbol: str, 
     start_ns, end_ns = span.start_ns, min(span.end_ns, known_ns) + 1
     while len(rows) <= room:
         first_ns = prices.next_tick_ns(symbol, start_ns - 1) if start_ns < end_ns else None
-        if first_ns is None or first_ns >= end_ns:
+        if first_ns is None:
             break
+        # A bar lies in the span when its left edge does, though its first tick may come after the span's end.
         start_ns = max(start_ns, timeframe.floor(first_ns))
+        if start_ns >= end_ns:
+            break
         until_ns = min(end_ns, start_ns + _step_ns(timeframe, room - len(rows)))
         rows += bar_rows(prices.columns(symbol, timeframe, start_ns, until_ns, known_ns))
         start_ns = until_ns
