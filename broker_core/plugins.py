@@ -102,20 +102,21 @@ class Plugins:
         An installed plugin that fails is reported; one of the host's own raises PluginError.
         """
         plugins = cls()
+        # A distribution's metadata is parsed anew whenever it is asked for anything.
+        labels: dict[metadata.Distribution | None, tuple[str, str]] = {None: ("", "")}
         for entry_point in sorted(metadata.entry_points(group=hookspecs.NAME), key=lambda entry: entry.name):
-            plugins._load(entry_point, disabled)
+            distribution = entry_point.dist
+            if distribution is not None and distribution not in labels:
+                described = distribution.metadata
+                labels[distribution] = (described["Name"], described["Version"])
+            plugins._load(entry_point, disabled, labels[distribution])
         for plugin in own:
             plugins.register(plugin)
         return plugins
 
-    def _load(self, entry_point: metadata.EntryPoint, disabled: Sequence[str]) -> None:
-        name, distribution = entry_point.name, entry_point.dist
-        report = PluginReport(
-            name=name,
-            state="declines",
-            version=distribution.version if distribution else "",
-            distribution=distribution.name if distribution else "",
-        )
+    def _load(self, entry_point: metadata.EntryPoint, disabled: Sequence[str], label: tuple[str, str]) -> None:
+        name, (distribution, version) = entry_point.name, label
+        report = PluginReport(name=name, state="declines", version=version, distribution=distribution)
         if name in disabled:
             self._reports[name] = attrs.evolve(report, state="disabled", reason="named in BROKER_DISABLE")
             return

@@ -416,7 +416,7 @@ class TestOrders(Suite):
 
     async def test_an_order_without_an_answer_is_in_doubt_and_then_found(self, trader: Trader) -> None:
         """It is returned as submitted, is never failed, and settles as what it was: filled once."""
-        symbol = trader.given("silent_symbol")
+        symbol = await trader.given("lose_answer")()
         order = await trader.submit(await trader.request(symbol=symbol))
         ended = await trader.end_of(order)
         assert ended.state is State.FILLED
@@ -427,7 +427,7 @@ class TestOrders(Suite):
 
     async def test_an_order_that_never_arrived_fails_only_with_proof(self, trader: Trader) -> None:
         """It stays in doubt until the broker has denied it again and again, for a while, and lists it nowhere."""
-        symbol = trader.given("lost_symbol")
+        symbol = await trader.given("lose_order")()
         order = await trader.submit(await trader.request(symbol=symbol))
         assert (order.state, order.in_doubt) == (State.SUBMITTED, True)
         began = order.updated_at

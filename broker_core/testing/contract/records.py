@@ -76,7 +76,9 @@ class TestRecords(Suite):
     async def test_a_restart_that_finds_no_news_writes_none(self, subject: Subject, database: str) -> None:
         """However often."""
         async with subject.connect(database=database) as session:
-            order = await Trader(subject, session).resting()
+            trader = Trader(subject, session)
+            order = await trader.resting()
+            await trader.settled()
             rows = len(await session.orders.history(order.local_id))
         for _ in range(2):
             async with subject.connect(database=database) as session:
@@ -132,7 +134,7 @@ class TestRecords(Suite):
         """It is submitted and in doubt until somebody proves what became of it."""
         async with subject.connect(database=database) as session:
             trader = Trader(subject, session)
-            symbol = trader.given("lost_symbol")
+            symbol = await trader.given("lose_order")()
             order = await trader.submit(await trader.request(symbol=symbol))
             assert (order.state, order.in_doubt) == (State.SUBMITTED, True)
         async with subject.connect(database=database) as session:
@@ -148,7 +150,7 @@ class TestRecords(Suite):
         """Under our id, and it was filled once."""
         async with subject.connect(database=database) as session:
             trader = Trader(subject, session)
-            symbol = trader.given("silent_symbol")
+            symbol = await trader.given("lose_answer")()
             order = await trader.submit(await trader.request(symbol=symbol))
         async with subject.connect(database=database) as session:
             trader = Trader(subject, session)

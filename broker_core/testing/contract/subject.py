@@ -30,10 +30,6 @@ class Subject:
     """Its orders are accepted, and rejected a moment later."""
     unknown_symbol: str | None = "NOSUCHTHING"
     """Nothing is traded under this name, and orders in it are refused."""
-    silent_symbol: str | None = None
-    """Its orders take effect, and their submission is never answered."""
-    lost_symbol: str | None = None
-    """Its orders never arrive, and their submission is never answered."""
     qty: Decimal = Decimal(4)
     """How much a test usually trades: a whole, even number."""
     tick: Decimal = Decimal("0.01")
@@ -47,6 +43,10 @@ class Subject:
     """The same of market data."""
     end_day: Hook | None = None
     """Let time pass until the trading day of orders sent in this test has ended."""
+    lose_answer: Callable[[], Awaitable[str]] | None = None
+    """Have the next order take effect and its submission never be answered; returns the symbol in which it is to be placed."""
+    lose_order: Callable[[], Awaitable[str]] | None = None
+    """Have the next order never arrive, and its submission never be answered; returns the symbol in which it is to be placed."""
     place_elsewhere: Callable[[OrderRequest], Awaitable[str]] | None = None
     """Place an order behind the session's back and return its client order id."""
 
