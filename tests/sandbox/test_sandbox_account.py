@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from sandboxes import Visitor
+
+from broker_core.clock import StillClock
 
 FIGURES = ("cash", "equity", "last_equity", "portfolio_value", "buying_power", "long_market_value", "initial_margin", "maintenance_margin")
 
@@ -19,6 +22,24 @@ async def test_a_new_account_holds_its_opening_cash(visitor: Visitor):
     assert account["account_number"].startswith("PA")
     assert str(UUID(account["id"])) == account["id"]
     assert (account["created_at"], account["balance_asof"]) == ("2026-03-02T15:00:00Z", "2026-03-01")
+
+
+async def test_every_position_needs_its_whole_value(visitor: Visitor, clock: StillClock):
+    """Longs, shorts and open orders are what the free money falls short of the equity by; the last close is dated."""
+    await visitor.order(symbol="AAPL", qty="30")
+    await visitor.order(symbol="MSFT", qty="20", side="sell")
+    await clock.advance(86_400)
+    await visitor.order(symbol="TSLA", qty="10", type="limit", limit_price="100", time_in_force="gtc")
+
+    account = (await visitor.get("/v2/account")).json
+
+    told = {name: Decimal(value) for name, value in account.items() if name in {*FIGURES, "short_market_value", "position_market_value"}}
+    assert told["long_market_value"] > 0 > told["short_market_value"]
+    assert told["maintenance_margin"] == told["long_market_value"] - told["short_market_value"]
+    assert told["initial_margin"] == told["maintenance_margin"] + 1000
+    assert told["buying_power"] == told["equity"] - told["initial_margin"]
+    assert told["equity"] == told["cash"] + told["position_market_value"]
+    assert account["balance_asof"] == "2026-03-02"
 
 
 async def test_configurations_are_changed_one_by_one(visitor: Visitor):

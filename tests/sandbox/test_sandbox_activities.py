@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from sandboxes import Visitor
 
-from broker_core.clock import StillClock
+from broker_core.clock import StillClock, to_ns
 from broker_core.requests import Side
 from broker_demo.ledger import Fill
 from broker_demo.sandbox.server import Sandbox
@@ -60,12 +61,15 @@ async def test_parts_of_an_order_count_up_to_all_of_it(visitor: Visitor, clock: 
         parts = (await visitor.get(PATH, order_id=order["id"], direction="asc")).json
         assert [part["type"] for part in parts] == ["partial_fill"] * (len(parts) - 1) + ["fill"]
         assert len(parts) >= 4
-        total = Decimal(0)
+        total = spent = Decimal(0)
         for part in parts:
             total += Decimal(part["qty"])
             assert (Decimal(part["cum_qty"]), part["order_id"]) == (total, order["id"])
+            spent += Decimal(part["qty"]) * Decimal(part["price"])
             if order is by_shares:
                 assert total + Decimal(part["leaves_qty"]) == 8
+            else:
+                assert spent + Decimal(part["leaves_qty"]) * Decimal(part["price"]) == pytest.approx(1000, abs=Decimal("0.001"))
         assert parts[-1]["leaves_qty"] == "0"
 
 
@@ -142,7 +146,7 @@ async def test_a_page_out_of_many_executions_looks_at_few(visitor: Visitor, cloc
     """In the hour that autumn repeats, and among thousands of executions, a token is found where it is."""
     (order_id,) = await traded(visitor, clock, 1)
     ledger = box.desk.exchange.state.ledger
-    start_ns = 1_772_000_000_000_000_000
+    start_ns = to_ns(datetime(2025, 11, 2, 6, 30, tzinfo=UTC))
     ledger.fills[:0] = [
         Fill(
             execution_id=f"{number}",
@@ -157,8 +161,8 @@ async def test_a_page_out_of_many_executions_looks_at_few(visitor: Visitor, cloc
         )
         for number in range(5_000)
     ]
-    token = activity_id(ledger.fills[2_500])
+    token = activity_id(ledger.fills[600])
 
     page = (await visitor.get(PATH, page_token=token, page_size=2)).json
 
-    assert [activity["id"] for activity in page] == [activity_id(ledger.fills[2_499]), activity_id(ledger.fills[2_498])]
+    assert [activity["id"] for activity in page] == [activity_id(ledger.fills[599]), activity_id(ledger.fills[598])]

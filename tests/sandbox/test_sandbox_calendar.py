@@ -9,7 +9,7 @@ from sandboxes import Visitor, sandbox
 
 from broker_core.clock import StillClock, to_ns
 from broker_demo.sandbox.trading.calendar import trading_days
-from broker_demo.trading_hours import CalendarHours
+from broker_demo.trading_hours import CalendarHours, ListedHours, Sessions
 
 
 def at(text: str) -> StillClock:
@@ -42,6 +42,8 @@ async def test_an_exchanges_hours_are_told_with_the_sessions_around_them():
         days = (await visitor.get("/v2/calendar", start="2026-11-25", end="2026-11-28")).json
         settling = (await visitor.get("/v2/calendar", start="2026-11-25", end="2026-11-27", date_type="SETTLEMENT")).json
         everything = (await visitor.get("/v2/calendar")).json
+        (eve,) = (await visitor.get("/v2/calendar", start="2026-11-25", end="2026-11-25")).json
+        (holiday,) = (await visitor.get("/v3/clock", time="2026-11-26T15:00:00Z")).json["clocks"]
         (later,) = (await visitor.get("/v3/clock", markets="XNYS", time="2026-11-27T12:00:00Z")).json["clocks"]
 
     assert (clock["is_open"], clock["next_open"]) == (False, "2026-11-27T09:30:00-05:00")
@@ -50,6 +52,8 @@ async def test_an_exchanges_hours_are_told_with_the_sessions_around_them():
         ("2026-11-27", "09:30", "13:00", "0400", "1700", "2026-11-30"),
     ]
     assert [day["date"] for day in settling] == ["2026-11-24", "2026-11-25"]
+    assert eve == days[0]
+    assert (holiday["is_market_day"], holiday["phase"], holiday["phase_until"]) == (False, "closed", "2026-11-27T04:00:00-05:00")
     assert len(everything) > 2000
     assert {day["date"] for day in days} < {day["date"] for day in everything}
     assert (later["is_market_day"], later["phase"], later["phase_until"]) == (True, "pre", "2026-11-27T09:30:00-05:00")
@@ -87,6 +91,17 @@ async def test_a_calendar_for_nonsense_is_refused(visitor: Visitor, query: dict[
     reply = await visitor.get("/v2/calendar", **query)
 
     assert (reply.status, reply.json["message"]) == (422, f"invalid {next(iter(query))}: {next(iter(query.values()))}")
+
+
+@pytest.mark.parametrize(("day", "settles"), [(5, 6), (6, 9), (7, 9), (8, 9)])
+def test_the_last_trade_that_is_known_of_settles_on_a_weekday(day: int, settles: int):
+    """Behind the end of a list of sessions, weekdays are taken for trading days."""
+    open_ns = to_ns(datetime(2026, 3, day, 15, tzinfo=UTC))
+    hours = ListedHours(Sessions([date(2026, 3, day)], [open_ns], [open_ns + 3600 * 10**9]))
+
+    (only,) = trading_days(hours, date(2026, 1, 1), date(2026, 12, 31))
+
+    assert (only.day.day, only.settlement) == (day, date(2026, 3, settles))
 
 
 def test_days_beyond_what_a_calendar_knows_are_left_out():

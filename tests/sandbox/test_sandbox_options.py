@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sandboxes import Visitor
+from sandboxes import Visitor, sandbox
+
+from broker_core.clock import StillClock
 
 PATH = "/v2/options/contracts"
 MONTH = {"expiration_date_gte": "2026-03-01", "limit": 10_000}
@@ -58,14 +60,23 @@ async def test_contracts_are_chosen_by_their_terms(visitor: Visitor):
     assert min(Decimal(contract["strike_price"]) for contract in await chosen(strike_price_gte="300")) >= 300
     assert max(Decimal(contract["strike_price"]) for contract in await chosen(strike_price_lte="300.5")) <= Decimal("300.5")
     assert all("deliverables" in contract for contract in await contracts(visitor, show_deliverables="true"))
+    assert {contract["expiration_date"] for contract in await chosen(expiration_date_lte="2026-03-06")} == {"2026-03-06"}
+    assert {contract["strike_price"] for contract in await chosen(strike_price_gte="230", strike_price_lte="230")} == {"230"}
     for nothing in ({"status": "inactive"}, {"style": "european"}, {"ppind": "false"}):
         assert await contracts(visitor, **nothing) == []
+
+
+async def test_on_a_weekend_the_coming_one_bounds():
+    """What ended the day before is gone, and the next Friday's contracts are told."""
+    async with sandbox(StillClock(datetime(2026, 3, 7, 15, 0, tzinfo=UTC))) as box, Visitor(box) as visitor:
+        assert {contract["expiration_date"] for contract in await contracts(visitor)} == {"2026-03-13"}
+        assert min(contract["expiration_date"] for contract in await contracts(visitor, **MONTH)) == "2026-03-13"
 
 
 async def test_pages_of_contracts_are_all_of_them_once(visitor: Visitor):
     """A page's token leads to the next one; the last one has none."""
     told: list[str] = []
-    query: dict[str, Any] = {"limit": 60}
+    query: dict[str, Any] = {"limit": len(await contracts(visitor, limit=10_000)) // 12}
     while True:
         page = (await visitor.get(PATH, **query)).json
         told += [contract["symbol"] for contract in page["option_contracts"]]
@@ -74,7 +85,7 @@ async def test_pages_of_contracts_are_all_of_them_once(visitor: Visitor):
         query["page_token"] = page["next_page_token"]
 
     assert told == [contract["symbol"] for contract in await contracts(visitor, limit=10_000)]
-    assert len(told) > 120
+    assert len(told) == 12 * query["limit"]
 
 
 async def test_no_contract_can_be_exercised(visitor: Visitor):
@@ -104,7 +115,7 @@ async def test_no_locate_is_needed(visitor: Visitor):
     quotes = (await visitor.get("/v1/locates/quotes", symbols="AAPL,NOPE")).json
 
     assert (made.status, made.json["code"]) == (422, "easy_to_borrow")
-    assert (await visitor.post("/v1/locates", {"symbol": "AAPL", "qty": 7})).json["code"] == "invalid_input"
+    assert (await visitor.post("/v1/locates", {"symbol": "AAPL", "qty": 150})).json["code"] == "invalid_input"
     assert (await visitor.post("/v1/locates", b"[")).json["code"] == "invalid_request_body"
     assert (await visitor.get("/v1/locates")).json == {"locates": [], "next_page_token": None}
     assert [error["code"] for error in quotes["errors"]] == ["easy_to_borrow", "symbol_not_found"]
@@ -123,6 +134,7 @@ async def test_no_locate_is_needed(visitor: Visitor):
         (f"{ANNOUNCED}?since=2026-01-01&until=2026-01-02", 422, "ca_types is required"),
         (f"{ANNOUNCED}?ca_types=Rumour", 422, "invalid ca_types: Rumour"),
         (f"{ANNOUNCED}?ca_types=Split&since=2026-01-01", 422, "since and until are required"),
+        (f"{ANNOUNCED}?ca_types=Split&since=2026-01-02&until=2026-01-01", 422, "the date range is limited to 90 days"),
         (f"{ANNOUNCED}?ca_types=Split&since=2026-01-01&until=2026-04-02", 422, "the date range is limited to 90 days"),
     ],
 )

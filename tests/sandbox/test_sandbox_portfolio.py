@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandboxes import Visitor
+from sandboxes import Visitor, sandbox
 
 from broker_core.clock import StillClock
 from broker_core.requests import Side
@@ -110,6 +111,51 @@ async def test_an_account_that_has_just_begun_has_a_first_point(visitor: Visitor
 
 
 @pytest.mark.parametrize(
+    ("query", "timeframe"),
+    [
+        ({}, "1D"),
+        ({"period": "6D"}, "1Min"),
+        ({"period": "7D"}, "15Min"),
+        ({"period": "1W"}, "15Min"),
+        ({"period": "29D"}, "15Min"),
+        ({"period": "30D"}, "1D"),
+        ({"period": "1A"}, "1D"),
+        ({"start": "2026-02-25"}, "1Min"),
+        ({"start": "2026-01-31", "timeframe": "1H"}, "1H"),
+    ],
+)
+async def test_windows_are_as_fine_as_the_stretch_allows(visitor: Visitor, query: dict[str, str], timeframe: str):
+    """Minutes for less than a week, quarters of an hour for less than a month, else days; a month may be had in hours."""
+    assert (await history(visitor, **query))["timeframe"] == timeframe
+
+
+async def test_a_month_ends_where_it_began_and_windows_begin_on_whole_minutes():
+    """A month back from a day that the month before lacks begins with that month's end; continuous windows lie on the grid."""
+    clock = StillClock(datetime(2026, 2, 27, 15, 0, 30, tzinfo=UTC))
+    async with sandbox(clock) as box, Visitor(box) as visitor:
+        await clock.advance(40)
+        minutes = await history(visitor, period="1D", intraday_reporting="continuous")
+        await clock.advance(32 * 86_400)
+        month = await history(visitor, period="1M")
+
+    assert [second % 60 for second in minutes["timestamp"]] == [0, 0]
+    assert len(month["timestamp"]) == 31
+
+
+async def test_windows_keep_to_the_hours_asked_for():
+    """An exchange's day has its core hours, with the sessions around them on request, or goes on round the clock."""
+    clock = StillClock(datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
+    async with sandbox(clock, calendar="XNYS") as box, Visitor(box) as visitor:
+        await clock.advance(18 * 3600)
+        told = [
+            len((await history(visitor, period="1D", timeframe="1H", **query))["timestamp"])
+            for query in ({}, {"extended_hours": "true"}, {"intraday_reporting": "extended_hours"}, {"intraday_reporting": "continuous"})
+        ]
+
+    assert told == [7, 16, 16, 18]
+
+
+@pytest.mark.parametrize(
     ("query", "message"),
     [
         (
@@ -120,6 +166,7 @@ async def test_an_account_that_has_just_begun_has_a_first_point(visitor: Visitor
         ({"period": "9999A"}, "invalid period: 9999A"),
         ({"timeframe": "2Min"}, "invalid timeframe: 2Min"),
         ({"period": "2M", "timeframe": "1H"}, "timeframe 1H is only available for 30 days or less; use 1D"),
+        ({"start": "2026-01-30", "timeframe": "15Min"}, "timeframe 15Min is only available for 30 days or less; use 1D"),
         ({"start": "2026-03-02", "end": "2026-03-01"}, "start must be before end"),
         ({"intraday_reporting": "always"}, "invalid intraday_reporting: always"),
         ({"pnl_reset": "never"}, "invalid pnl_reset: never"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from sandboxes import Visitor
 
 from broker_core.clock import StillClock
+from broker_demo.sandbox.server import Sandbox
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
@@ -55,6 +57,32 @@ async def test_a_list_is_changed_by_its_id_and_by_its_name(visitor: Visitor, clo
     gone = await visitor.ask("DELETE", path, **({"name": "other"} if by_name else {}))
     assert (gone.status, gone.body) == (204, b"")
     assert (await visitor.get("/v2/watchlists")).json == []
+
+
+async def test_a_list_changes_only_where_it_is_changed(visitor: Visitor, clock: StillClock):
+    """What changes nothing leaves the list's moment alone, other lists are not touched, and an id may be in capitals."""
+    first, second = await listed(visitor, "first", "AAPL"), await listed(visitor, "second")
+    await clock.advance(5)
+    path = f"/v2/watchlists/{first['id'].upper()}"
+
+    same = await visitor.ask("PUT", path, {"name": "first", "symbols": ["AAPL"]})
+    await visitor.post(path, {"symbol": "MSFT"})
+
+    assert same.json == first
+    assert (await visitor.get("/v2/watchlists:by_name", name="second")).json == second
+    assert [watchlist["id"] for watchlist in (await visitor.get("/v2/watchlists")).json] == [first["id"], second["id"]]
+
+
+async def test_a_symbol_that_is_not_listed_any_more_stays_on_its_list(visitor: Visitor, box: Sandbox):
+    """It has no asset to be told, and does not keep others from being added."""
+    await listed(visitor, "mine", "AAPL")
+    (mine,) = box.desk.profile.watchlists
+    box.desk.profile.watch([attrs.evolve(mine, symbols=("GONE", "AAPL"))])
+
+    added = await visitor.post("/v2/watchlists:by_name", {"symbol": "MSFT"}, name="mine")
+
+    assert symbols_of(added.json) == ["AAPL", "MSFT"]
+    assert box.desk.profile.watchlists[0].symbols == ("GONE", "AAPL", "MSFT")
 
 
 async def test_a_symbol_is_taken_off_a_list(visitor: Visitor):

@@ -96,8 +96,7 @@ def get_configurations(desk: Desk, call: Call) -> Answer:  # noqa: ARG001  # eve
 
 def change_configurations(desk: Desk, call: Call) -> Answer:
     """``PATCH /v2/account/configurations``: any of them; names that are not known are passed over."""
-    told = attrs.asdict(desk.profile.configurations)
-    told.update((name, value) for name, value in call.json().items() if name in told)
+    told = {**attrs.asdict(desk.profile.configurations), **call.json()}
     try:
         changed = msgspec.convert(told, Configurations)
     except msgspec.ValidationError as error:
