@@ -19,6 +19,8 @@ MEMBERS = {
     *("market_value", "current_price", "lastday_price", "change_today"),
     *("unrealized_pl", "unrealized_plpc", "unrealized_intraday_pl", "unrealized_intraday_plpc"),
 }
+UNTIL_MIDNIGHT = 14 * 3600
+"""Seconds from the beginning of the clock to midnight in New York."""
 COIN = {"symbol": "BTC/USD", "time_in_force": "gtc"}
 NOBODY = (404, {"code": 40410000, "message": "position does not exist"})
 
@@ -88,11 +90,12 @@ async def test_no_position_is_a_404(visitor: Visitor):
 async def test_figures_of_the_day_begin_with_yesterdays_close(visitor: Visitor, clock: StillClock):
     """What was held overnight has gained since the last close, what was bought today since it was bought."""
     await hold(visitor, clock)
+    await clock.advance(UNTIL_MIDNIGHT - 2)
     (yesterday,) = (await visitor.get("/v2/positions")).json
-    await clock.advance(24 * 3600)
+    await clock.advance(3600)
     (overnight,) = (await visitor.get("/v2/positions")).json
     price, before = Decimal(overnight["current_price"]), Decimal(overnight["lastday_price"])
-    assert before != Decimal(yesterday["lastday_price"])
+    assert before == Decimal(yesterday["current_price"]) != Decimal(yesterday["lastday_price"])
     assert Decimal(overnight["unrealized_intraday_pl"]) == 10 * (price - before)
     assert Decimal(overnight["unrealized_pl"]) == 10 * (price - Decimal(overnight["avg_entry_price"]))
 
@@ -100,6 +103,35 @@ async def test_figures_of_the_day_begin_with_yesterdays_close(visitor: Visitor, 
 
     price, average = Decimal(mixed["current_price"]), Decimal(mixed["avg_entry_price"])
     assert abs(Decimal(mixed["unrealized_intraday_pl"]) - (10 * (price - before) + 30 * (price - average))) < Decimal("1E-6")
+
+
+async def test_position_turned_around_today_is_all_of_today(visitor: Visitor, clock: StillClock):
+    """Nothing of a short position is left in the long one that took its place, nor the other way round."""
+    for side, other in (("-3", "3"), ("3", "-3")):
+        await hold(visitor, clock, side)
+        await clock.advance(24 * 3600)
+        await visitor.ask("DELETE", "/v2/positions")
+        await clock.advance(1)
+        await hold(visitor, clock, other)
+        await clock.advance(60)
+        (turned,) = (await visitor.get("/v2/positions")).json
+        assert turned["unrealized_intraday_pl"] == turned["unrealized_pl"] != "0"
+        await visitor.ask("DELETE", "/v2/positions")
+        await clock.advance(1)
+
+
+async def test_purchase_that_was_taken_back_was_none(visitor: Visitor, clock: StillClock):
+    """What the exchange busts does not count as bought today."""
+    await hold(visitor, clock)
+    await clock.advance(24 * 3600)
+    (before,) = (await visitor.get("/v2/positions")).json
+    order = await visitor.order(qty="5")
+    await clock.advance(0.1)
+    exchange = visitor.box.desk.exchange
+    (fill,) = [fill for fill in exchange.state.ledger.fills if fill.order_id == order["id"]]
+    visitor.box.desk.venue.change(lambda now_ns: exchange.bust(fill.execution_id, now_ns))
+
+    assert (await visitor.get("/v2/positions")).json == [before]
 
 
 async def test_day_after_a_weekend_is_measured_against_friday():

@@ -146,6 +146,7 @@ async def test_short_sales_need_an_account_that_may(clock: StillClock):
     for settings in ({"cash": Decimal(1999)}, {"shorting": False}):
         async with sandbox(clock, **settings) as box, Visitor(box) as visitor:
             assert await refused(visitor, side="sell") == (FORBIDDEN, "account is not allowed to short")
+            assert (await refused(visitor, **COIN, side="sell"))[1].startswith("insufficient balance for BTC")
             await hold(visitor, clock)
             await visitor.order(side="sell")
     async with sandbox(clock, cash=Decimal(2000)) as box, Visitor(box) as visitor:
