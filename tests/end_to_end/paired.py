@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,16 @@ def box_on(clock: Clock, *, seed: int = 7, **demo: Any) -> Sandbox:
     return Sandbox(settings, clock=clock, random=seeded(seed))
 
 
-def session_at(box: Sandbox, clock: Clock, *, mode: Mode = Mode.HTTP, database: Path | None = None, ids: str = "T", **changes: Any) -> Any:
-    """A session with the sandbox's account over the plugin for Alpaca; it is not open yet."""
+def session_at(
+    box: Sandbox,
+    clock: Clock,
+    *,
+    mode: Mode = Mode.HTTP,
+    database: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    **changes: Any,
+) -> Any:
+    """A session with the sandbox's account over the plugin for Alpaca, with these settings changed; it is not open yet."""
     found = box.addresses
     told: dict[str, Any] = {
         "key": KEY,
@@ -45,8 +53,8 @@ def session_at(box: Sandbox, clock: Clock, *, mode: Mode = Mode.HTTP, database: 
         "mode": mode,
     }
     plugin = AlpacaPlugin(AlpacaSettings(**told | changes), clock=clock, random=seeded(1))
-    environ = {"BROKER_DISABLE": "alpaca" if database else "alpaca,records", **({"BROKER_DATABASE": str(database)} if database else {})}
-    return connect("alpaca", plugins=[plugin], environ=environ, clock=clock, ids=CountingIds(ids), random=seeded(2))
+    kept = {"BROKER_DATABASE": str(database), "BROKER_DISABLE": "alpaca"} if database else {"BROKER_DISABLE": "alpaca,records"}
+    return connect("alpaca", plugins=[plugin], environ={**kept, **(environ or {})}, clock=clock, ids=CountingIds("T"), random=seeded(2))
 
 
 @attrs.frozen
