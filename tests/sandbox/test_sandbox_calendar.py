@@ -44,6 +44,7 @@ async def test_an_exchanges_hours_are_told_with_the_sessions_around_them():
         everything = (await visitor.get("/v2/calendar")).json
         (eve,) = (await visitor.get("/v2/calendar", start="2026-11-25", end="2026-11-25")).json
         (holiday,) = (await visitor.get("/v3/clock", time="2026-11-26T15:00:00Z")).json["clocks"]
+        long_ago = await visitor.get("/v3/clock", time="1980-01-02T15:00:00Z")
         (later,) = (await visitor.get("/v3/clock", markets="XNYS", time="2026-11-27T12:00:00Z")).json["clocks"]
 
     assert (clock["is_open"], clock["next_open"]) == (False, "2026-11-27T09:30:00-05:00")
@@ -53,6 +54,7 @@ async def test_an_exchanges_hours_are_told_with_the_sessions_around_them():
     ]
     assert [day["date"] for day in settling] == ["2026-11-24", "2026-11-25"]
     assert eve == days[0]
+    assert (long_ago.status, "is outside what it knows" in long_ago.json["message"]) == (422, True)
     assert (holiday["is_market_day"], holiday["phase"], holiday["phase_until"]) == (False, "closed", "2026-11-27T04:00:00-05:00")
     assert len(everything) > 2000
     assert {day["date"] for day in days} < {day["date"] for day in everything}

@@ -79,6 +79,7 @@ async def test_pages_of_contracts_are_all_of_them_once(visitor: Visitor):
     query: dict[str, Any] = {"limit": len(await contracts(visitor, limit=10_000)) // 12}
     while True:
         page = (await visitor.get(PATH, **query)).json
+        assert len(page["option_contracts"]) == query["limit"]
         told += [contract["symbol"] for contract in page["option_contracts"]]
         if page["next_page_token"] is None:
             break

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from broker_core.clock import to_ns
+from broker_core.errors import ConfigError
 from broker_core.models import MarketHours
 from broker_core.timeframe import exchange_zone
 from broker_demo.sandbox.answers import Answer, Refused, found
@@ -153,7 +154,10 @@ def get_clocks(desk: Desk, call: Call) -> Answer:
     told_ns = call.moment("time")
     at_ns = desk.now_ns() if told_ns is None else told_ns
     acronyms = dict.fromkeys(map(_acronym, call.listed("markets") or ["NYSE"]))
-    clock = _clock(desk.prices.hours, at_ns)
+    try:
+        clock = _clock(desk.prices.hours, at_ns)
+    except ConfigError as error:
+        raise call.bad(f"invalid time: {error}") from None
     return found({"clocks": [{"market": _market(acronym), **clock} for acronym in acronyms]})
 
 
