@@ -60,6 +60,14 @@ def real_money(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROKER", "real")
 
 
+@pytest.fixture(scope="session")
+def prism(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Prism's command. Tests that ask for it belong to one worker, so that it is installed once."""
+    import prisms
+
+    return prisms.command(tmp_path_factory.mktemp("prism"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     """In CI a test that needs PostgreSQL must not be skipped for the lack of it."""

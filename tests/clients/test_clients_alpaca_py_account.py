@@ -1,0 +1,173 @@
+"""alpaca-py reads an account of the sandbox, its positions, and what is listed there, and changes what may be changed."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from accounts import SDK_MISSING
+from hosted_sandbox import START, HostedSandbox
+
+pytest.importorskip("alpaca", reason=SDK_MISSING)
+
+from alpaca.common.exceptions import APIError
+from alpaca.trading.enums import AccountStatus, AssetClass, AssetExchange, AssetStatus, ContractType, OrderSide, OrderStatus, PositionSide
+from alpaca.trading.requests import (
+    ClosePositionRequest,
+    CreateWatchlistRequest,
+    GetAssetsRequest,
+    GetCalendarRequest,
+    GetOptionContractsRequest,
+    GetPortfolioHistoryRequest,
+    UpdateWatchlistRequest,
+)
+from alpaca_py import AlpacaPy, until
+
+
+def test_the_account_before_and_after_a_purchase(sdk: AlpacaPy):
+    """What a position is worth is missing from the cash and present in the market value."""
+    before = sdk.trading.get_account()
+    order = sdk.bought("AAPL", 10)
+    after = sdk.trading.get_account()
+
+    assert (before.status, before.cash, before.equity, before.trading_blocked) == (AccountStatus.ACTIVE, "100000", "100000", False)
+    assert float(after.cash) == pytest.approx(100_000 - 10 * float(order.filled_avg_price))
+    assert float(after.equity) == pytest.approx(float(after.cash) + float(after.long_market_value))
+
+
+def test_configurations(sdk: AlpacaPy):
+    """All of them are sent back, one changed, and the account follows."""
+    found = sdk.trading.get_account_configurations()
+
+    changed = sdk.trading.set_account_configurations(found.model_copy(update={"no_shorting": True}))
+
+    assert changed == found.model_copy(update={"no_shorting": True})
+    assert sdk.trading.get_account_configurations() == changed
+
+
+def test_positions(sdk: AlpacaPy):
+    """They are listed, read by symbol and by id, and closed by quantity, by percentage and altogether."""
+    for symbol in ("AAPL", "MSFT", "SPY"):
+        sdk.bought(symbol, 10)
+    crypto = sdk.bought("BTC/USD", 0.5)
+
+    positions = {position.symbol: position for position in sdk.trading.get_all_positions()}
+    assert set(positions) == {"AAPL", "MSFT", "SPY", "BTCUSD"}
+    apple = positions["AAPL"]
+    assert (apple.qty, apple.side, apple.exchange, apple.asset_class) == (
+        "10",
+        PositionSide.LONG,
+        AssetExchange.NASDAQ,
+        AssetClass.US_EQUITY,
+    )
+    assert float(apple.market_value) == pytest.approx(10 * float(apple.current_price))
+    assert float(apple.unrealized_pl) == pytest.approx(float(apple.market_value) - float(apple.cost_basis))
+    assert positions["BTCUSD"].asset_class is AssetClass.CRYPTO
+    assert float(positions["BTCUSD"].avg_entry_price) == pytest.approx(float(crypto.filled_avg_price))
+    assert sdk.trading.get_open_position(apple.asset_id).symbol == "AAPL"
+
+    partly = sdk.trading.close_position("AAPL", ClosePositionRequest(qty="4"))
+    assert (partly.side, partly.qty) == (OrderSide.SELL, "4")
+    sdk.once(partly, OrderStatus.FILLED)
+    assert sdk.trading.get_open_position("AAPL").qty == "6"
+    half = sdk.once(sdk.trading.close_position("MSFT", ClosePositionRequest(percentage="50")), OrderStatus.FILLED)
+    assert (half.qty, sdk.trading.get_open_position("MSFT").qty) == ("5", "5")
+    sdk.once(sdk.trading.close_position("SPY"), OrderStatus.FILLED)
+    with pytest.raises(APIError, match="position does not exist") as error:
+        sdk.trading.get_open_position("SPY")
+    assert (error.value.status_code, error.value.code) == (404, 40410000)
+
+    closed = sdk.trading.close_all_positions(cancel_orders=True)
+
+    assert {(answer.symbol.replace("/", ""), answer.status) for answer in closed} == {("AAPL", 200), ("MSFT", 200), ("BTCUSD", 200)}
+    assert all(answer.body.side is OrderSide.SELL for answer in closed)
+    assert until(sdk.trading.get_all_positions, lambda left: not left) == []
+
+
+def test_portfolio_history(sdk: AlpacaPy):
+    """Each moment has its equity, gain and part gained; with nothing traded they stand still."""
+    history = sdk.trading.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="5Min", extended_hours=True))
+
+    assert history.timeframe == "5Min"
+    assert len(history.timestamp) == len(history.equity) == len(history.profit_loss) == len(history.profit_loss_pct)
+    assert history.base_value == 100_000
+    assert sdk.trading.get_portfolio_history().timestamp is not None
+
+
+def test_watchlists(sdk: AlpacaPy):
+    """They are made, read, renamed, filled, emptied and deleted."""
+    made = sdk.trading.create_watchlist(CreateWatchlistRequest(name="tech", symbols=["AAPL", "MSFT"]))
+    assert [asset.symbol for asset in made.assets] == ["AAPL", "MSFT"]
+    assert [(one.id, one.name) for one in sdk.trading.get_watchlists()] == [(made.id, "tech")]
+
+    renamed = sdk.trading.update_watchlist_by_id(made.id, UpdateWatchlistRequest(name="all", symbols=["SPY"]))
+    assert (renamed.name, [asset.symbol for asset in renamed.assets]) == ("all", ["SPY"])
+    longer = sdk.trading.add_asset_to_watchlist_by_id(made.id, "BTC/USD")
+    assert [asset.symbol for asset in longer.assets] == ["SPY", "BTC/USD"]
+    sdk.trading.remove_asset_from_watchlist_by_id(made.id, "SPY")
+    assert [asset.symbol for asset in sdk.trading.get_watchlist_by_id(made.id).assets] == ["BTC/USD"]
+
+    sdk.trading.delete_watchlist_by_id(made.id)
+    assert sdk.trading.get_watchlists() == []
+    with pytest.raises(APIError) as error:
+        sdk.trading.get_watchlist_by_id(made.id)
+    assert error.value.status_code == 404
+
+
+def test_assets(sdk: AlpacaPy):
+    """Shares and pairs are listed, narrowed down, and read by symbol and by id."""
+    shares = sdk.trading.get_all_assets(GetAssetsRequest(status=AssetStatus.ACTIVE, asset_class=AssetClass.US_EQUITY))
+    pairs = sdk.trading.get_all_assets(GetAssetsRequest(asset_class=AssetClass.CRYPTO))
+    apple = sdk.trading.get_asset("AAPL")
+
+    assert {asset.asset_class for asset in shares} == {AssetClass.US_EQUITY}
+    assert apple in shares
+    assert (apple.exchange, apple.tradable, apple.fractionable) == (AssetExchange.NASDAQ, True, True)
+    assert sdk.trading.get_asset(apple.id) == apple
+    (bitcoin,) = [asset for asset in pairs if asset.symbol == "BTC/USD"]
+    assert bitcoin.min_trade_increment > 0
+    assert sdk.trading.get_all_assets() == shares
+    with pytest.raises(APIError) as error:
+        sdk.trading.get_asset("NOWHERE")
+    assert error.value.status_code == 404
+
+
+def test_clock_and_calendar(sdk: AlpacaPy):
+    """The clock shows the market's moment; the calendar has the days of the week asked for."""
+    clock = sdk.trading.get_clock()
+    days = sdk.trading.get_calendar(GetCalendarRequest(start=date(2026, 3, 2), end=date(2026, 3, 6)))
+
+    assert START < clock.timestamp < START + timedelta(hours=1)
+    assert clock.is_open
+    assert clock.next_close > clock.timestamp
+    assert [day.date for day in days] == [date(2026, 3, 2) + timedelta(days=after) for after in range(5)]
+    assert all(day.open <= day.close for day in days)
+
+
+def test_option_contracts(sdk: AlpacaPy):
+    """The chain is told in pages, and a contract is found by its symbol and by its id."""
+    asked = GetOptionContractsRequest(underlying_symbols=["AAPL"], type=ContractType.CALL, limit=3)
+    first = sdk.trading.get_option_contracts(asked)
+    second = sdk.trading.get_option_contracts(asked.model_copy(update={"page_token": first.next_page_token}))
+
+    assert len(first.option_contracts) == 3
+    assert not {contract.id for contract in first.option_contracts} & {contract.id for contract in second.option_contracts}
+    (contract, *_) = first.option_contracts
+    assert (contract.underlying_symbol, contract.type, contract.size) == ("AAPL", ContractType.CALL, "100")
+    assert contract.underlying_asset_id == sdk.trading.get_asset("AAPL").id
+    assert sdk.trading.get_option_contract(contract.symbol) == contract
+    assert sdk.trading.get_option_contract(UUID(contract.id)) == contract
+
+
+def test_wrong_keys_are_refused():
+    """By the trading host with its code."""
+    from alpaca.trading.client import TradingClient
+
+    with HostedSandbox() as box:
+        client = TradingClient(str(uuid4()), "wrong", url_override=box.addresses.trading_url)
+        with pytest.raises(APIError) as error:
+            client.get_account()
+        client._session.close()
+
+    assert (error.value.status_code, error.value.code) == (401, 40110000)
