@@ -256,6 +256,17 @@ async def test_too_many_sockets(box: Sandbox, clock: StillClock):
         await trading.listen()
 
 
+async def test_too_many_trading_sockets_show_at_the_handshake_alone(box: Sandbox):
+    """The limit counts handshakes: a socket that came to be can sign in."""
+    begin(box, "connection_limit", socket="trading", every=2)
+
+    for _ in range(2):
+        async with TradingWire(box) as wire:
+            await wire.listen()
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await TradingWire(box).__aenter__()
+
+
 async def test_the_right_keys_are_refused(box: Sandbox):
     """As often as the fault may strike, on either socket, and also where they come with the handshake."""
     begin(box, "refuse_sign_in", socket="trading", count=1)
@@ -295,8 +306,8 @@ async def test_a_refused_handshake_has_its_status(box: Sandbox, visitor: Visitor
 
 
 async def test_a_fill_is_told_and_taken_back(box: Sandbox, visitor: Visitor, clock: StillClock):
-    """Only in the symbol that is meant, and after the fill itself."""
-    begin(box, "bust", symbol="AAPL", count=1)
+    """Only in the symbol that is meant, and after the fill itself; to be taken back is no fill."""
+    begin(box, "bust", symbol="AAPL")
     async with TradingWire(box) as wire:
         await wire.listen()
         for symbol in ("MSFT", "AAPL"):
@@ -308,6 +319,7 @@ async def test_a_fill_is_told_and_taken_back(box: Sandbox, visitor: Visitor, clo
     assert [update["event"] for update in updates] == ["pending_new", "new", "fill", "pending_new", "new", "fill", "trade_bust"]
     assert updates[-1]["previous_execution_id"] == updates[-2]["execution_id"]
     assert list(box.desk.exchange.state.ledger.positions) == ["MSFT"]
+    assert [(fault.seen, fault.struck) for fault in box.desk.faults] == [(1, 1)]
 
 
 async def test_a_late_cancellation_is_told_as_pending(box: Sandbox, visitor: Visitor, clock: StillClock):
