@@ -39,7 +39,7 @@ class SdkTransport:
         self._bases = {Host.TRADING: settings.trading_url, Host.DATA: settings.data_url}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="alpaca-py")
         self._own = threading.local()
-        self._sessions: list[Any] = []
+        self._sessions: list[tuple[Any, list[Any]]] = []
 
     async def exchange(self, call: Call[Any]) -> Answer:
         """Send one call in a thread and return what came back. Raises NotSent, Lost."""
@@ -92,13 +92,15 @@ class SdkTransport:
         session.hooks["response"].append(lambda response, **_: kept.append(response))
         # alpaca-py sets no time limit, and a thread that waits for ever cannot be ended from outside.
         session.request = partial(session.request, timeout=settings.deadline)
-        self._sessions.append(session)
+        self._sessions.append((session, kept))
         return client, kept
 
     async def close(self) -> None:
         """Close the connections; a thread that still waits ends by its own time limit."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for session in self._sessions:
+        for session, kept in self._sessions:
+            # Its sockets are closed when nothing refers to them any more, and a kept answer does.
+            kept.clear()
             session.close()
 
 

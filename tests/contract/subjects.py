@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sandboxes import KEY, SECRET, sandbox
 
@@ -84,7 +84,7 @@ class AlpacaSubject(StillSubject):
         self._mode = mode
         self._under_way = 0
 
-    async def __aenter__(self) -> AlpacaSubject:
+    async def __aenter__(self) -> Self:
         await self.box.start()
         return self
 
