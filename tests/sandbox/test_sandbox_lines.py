@@ -91,9 +91,10 @@ async def test_mute_line_answers_pings_only(box: Sandbox):
         await wire.sign_in()
         only(box).mute()
         await wire.say({"action": "subscribe", "trades": ["AAPL"]})
-        await wire.socket.ping(b"x")
+        for _ in range(3):
+            await wire.socket.ping(b"x")
 
-        assert (await wire.socket.receive()).type is aiohttp.WSMsgType.PONG
+            assert (await wire.socket.receive()).type is aiohttp.WSMsgType.PONG
 
 
 async def test_half_open_line_is_given_up_in_the_end(box: Sandbox, clock: StillClock):
@@ -139,6 +140,17 @@ async def test_slow_client_is_told_and_cut_off(box: Sandbox):
         assert wire.socket.close_code == 1008
         assert (await other.hear())["action"] == "error"
         assert await other.hear() is None
+
+
+async def test_client_that_keeps_up_may_be_sent_any_amount(box: Sandbox):
+    """Only what waits is counted: what has been written makes room."""
+    box.desk.lines.limits.unsent = 1000
+    async with DataWire(box) as wire:
+        await wire.hear()
+        for number in range(30):
+            only(box).send([{"T": "q", "n": number, "filler": "x" * 100}])
+
+            assert (await wire.hear_one())["n"] == number
 
 
 async def test_everything_sent_can_be_bent(box: Sandbox):
@@ -257,7 +269,12 @@ def test_moments_survive_both_codecs(ns: int):
 
 @pytest.mark.parametrize(
     ("moment", "length"),
-    [(datetime(2026, 3, 2, tzinfo=UTC), 4), (datetime(2026, 3, 2, 0, 0, 0, 1, tzinfo=UTC), 8), (datetime(1969, 1, 1, tzinfo=UTC), 12)],
+    [
+        (datetime(2026, 3, 2, tzinfo=UTC), 4),
+        (datetime(2026, 3, 2, 0, 0, 0, 1, tzinfo=UTC), 8),
+        (datetime(2200, 1, 1, 0, 0, 0, 1, tzinfo=UTC), 8),
+        (datetime(1969, 1, 1, tzinfo=UTC), 12),
+    ],
 )
 def test_timestamps_are_as_short_as_can_be(moment: datetime, length: int):
     """MessagePack's timestamps have 4 bytes for whole seconds, 8 with a fraction, and 12 before 1970."""

@@ -117,6 +117,7 @@ async def test_minute_bars_come_with_the_minute_and_corrected_ones_half_a_minute
     expected = bars_of(prices, "AAPL", Timeframe(1, Unit.MINUTE), start_ns, start_ns + 2 * MINUTE_NS, start_ns + 2 * MINUTE_NS)
     assert bars == [{"T": "b", "S": "AAPL", **bar_record(bar), "t": moment_text(bar.timestamp_ns)} for bar in expected]
     assert [day["c"] for day in days] == [bar["c"] for bar in bars]
+    assert days[1]["v"] - days[0]["v"] == bars[1]["v"]
     assert [day["t"] for day in days] == ["2026-03-02T05:00:00Z"] * 2
     assert 0 < len(updated) < len(prices.symbols())
     assert {moment_ns(bar["t"]) for bar in updated} <= {start_ns - MINUTE_NS, start_ns}
@@ -217,13 +218,32 @@ async def test_frames_stay_small(box: Sandbox):
 
 
 async def test_news_appear_every_five_minutes(box: Sandbox, clock: StillClock):
-    """Articles are sent when they appear, to those who follow one of their symbols, as the answers have them but for the pictures."""
-    number = clock.now_ns() // EVERY_NS + 2
-    expected = article(box.desk.prices, number)
-    expected.pop("images")
-    async with DataWire(box, "/v1beta1/news") as wire:
-        await wire.sign_in()
-        await wire.subscribe(news=expected["symbols"])
+    """Articles are sent once, when they appear, to those who follow one of their symbols; the pictures are left out."""
+    box.desk.lines.limits.connections = None
+    number = clock.now_ns() // EVERY_NS
+    first, second = (article(box.desk.prices, number + later) for later in (1, 2))
+    for each in (first, second):
+        each.pop("images")
+    async with DataWire(box, "/v1beta1/news") as every, DataWire(box, "/v1beta1/news") as one:
+        await every.sign_in()
+        await every.subscribe(news=["*"])
+        await one.sign_in()
+        await one.subscribe(news=second["symbols"])
         await clock.advance(600)
 
-        assert await wire.hear() == [{"T": "n", **expected}]
+        assert await every.messages(2) == [{"T": "n", **first}, {"T": "n", **second}]
+        assert await one.hear() == [{"T": "n", **second}]
+
+
+async def test_market_is_woken_for_the_next_tick_and_no_sooner(box: Sandbox, clock: StillClock):
+    """After each tick the next one is looked for; a new subscription has it looked for anew."""
+    tape, prices = box.desk.tape, box.desk.prices
+    async with DataWire(box) as wire:
+        await wire.sign_in()
+        await wire.subscribe(trades=["UNHEARD.OF"])
+        assert tape.next_moment(prices, clock.now_ns()) == NEVER_NS
+        await wire.subscribe(trades=["AAPL"])
+        for _ in range(3):
+            assert tape.next_moment(prices, clock.now_ns()) == clock.now_ns() + SECOND_NS
+            await clock.advance(1)
+            assert kinds(await wire.hear()) == [("t", "AAPL")]

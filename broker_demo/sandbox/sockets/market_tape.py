@@ -139,7 +139,6 @@ class MarketTape(MarketNews):
             for kind in _TICKS:
                 for symbol in audience.of(kind):
                     hearers.setdefault(symbol, []).append((kind, audience.told))
-        self._hearers = {market: dict(sorted(hearers.items())) for market, hearers in self._hearers.items()}
 
     # What happens
 
