@@ -76,6 +76,21 @@ REFUSALS: dict[str, tuple[dict[str, Any], tuple[int, int], str]] = {
         RULE,
         "take_profit.limit_price must be > stop_loss.stop_price",
     ),
+    "a bracket without room": (
+        {**BRACKET, "take_profit": {"limit_price": "100.00"}},
+        RULE,
+        "take_profit.limit_price must be > stop_loss.stop_price",
+    ),
+    "a short bracket without room": (
+        {**BRACKET, "side": "sell", "stop_loss": {"stop_price": "400.00"}},
+        RULE,
+        "take_profit.limit_price must be < stop_loss.stop_price",
+    ),
+    "an oco with a stop of its own": (
+        {**EXITS, "order_class": "oco", "type": "limit", "limit_price": 400, "stop_price": 100},
+        FIELD,
+        "limit orders require only limit price",
+    ),
     "an oto with both exits": (
         {**EXITS, "order_class": "oto"},
         RULE,
@@ -160,6 +175,11 @@ async def test_wire_terms_become_the_request_they_mean(box: Sandbox):
 async def _asset(box: Sandbox, symbol: str) -> Any:
     async with Visitor(box) as visitor:
         return (await visitor.get(f"/v2/assets/{symbol}")).json
+
+
+async def test_id_may_have_128_characters(visitor: Visitor):
+    """The longest client order id is taken as it is."""
+    assert (await visitor.order(client_order_id="x" * 128))["client_order_id"] == "x" * 128
 
 
 @pytest.mark.parametrize("text", ["\u0661", "1_0", " 1", "0x1", "nan", "Infinity", "1e999999", "--1", ".", "1,5"])

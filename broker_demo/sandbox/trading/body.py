@@ -52,7 +52,7 @@ def amount(body: Body, name: str, path: str = "") -> Decimal | None:
     if value is None:
         return None
     text = str(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or _NUMBER.match(text) is None:
+    if not isinstance(value, int | float | str) or _NUMBER.match(text) is None:
         raise bad_member(f"invalid {path or name}")
     number = Decimal(text)
     if number <= 0:
