@@ -15,6 +15,8 @@ from broker_demo.sandbox.moments import day_end_ns, day_start_ns, is_day, moment
 
 _TRUE = frozenset({"true", "1", "t"})
 _FALSE = frozenset({"false", "0", "f"})
+_FIRST_DAY, _LAST_DAY = date(1700, 1, 1), date(2261, 12, 30)
+"""Days beyond these count as these: nothing ever happens there, and 64 bits of nanoseconds can tell no more."""
 
 
 @attrs.frozen(kw_only=True)
@@ -95,12 +97,12 @@ class Call:
         return list(dict.fromkeys(piece.strip() for piece in self.query.get(name, "").split(",") if piece.strip()))
 
     def day(self, name: str) -> date | None:
-        """A parameter that is a date. A moment counts as the date it is written with. Raises Refused."""
+        """A parameter that is a date, of the years 1700 to 2261. A moment counts as the date it is written with. Raises Refused."""
         found = self.text(name)
         if found is None:
             return None
         try:
-            return date.fromisoformat(found[:10])
+            return _within(date.fromisoformat(found[:10]))
         except ValueError:
             raise self.bad(f"invalid {name}: {found}") from None
 
@@ -114,9 +116,14 @@ class Call:
             return None
         try:
             if is_day(found):
-                day = date.fromisoformat(found)
+                day = _within(date.fromisoformat(found))
                 return day_end_ns(day) if ends else day_start_ns(day)
             # An unencoded plus sign arrives as a blank.
-            return moment_ns(found[:10] + found[10:].replace(" ", "+") if "T" in found else found)
+            moment = moment_ns(found[:10] + found[10:].replace(" ", "+") if "T" in found else found)
+            return max(day_start_ns(_FIRST_DAY), min(moment, day_end_ns(_LAST_DAY)))
         except (ValueError, OverflowError):
             raise self.bad(f"invalid {name}: {found}") from None
+
+
+def _within(day: date) -> date:
+    return max(_FIRST_DAY, min(day, _LAST_DAY))

@@ -87,6 +87,23 @@ async def test_the_phase_of_the_market_follows_its_day(phase: str, moment: str, 
     assert (clock["phase"], clock["phase_until"]) == (phase, f"2026-11-27T{until}:00-05:00")
 
 
+@pytest.mark.parametrize("far", ["0001-01-01", "9999-12-31", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_days_beyond_all_time_are_no_harm(visitor: Visitor, far: str):
+    """Whoever means "ever" by the first or the last day there is gets an answer."""
+    bounds = {"start": far, "end": far}
+    for path, query in (
+        ("/v2/calendar", bounds),
+        ("/v3/calendar/NYSE", {"start": far}),
+        ("/v3/clock", {"time": far}),
+        ("/v2/account/activities", {"date": far}),
+        ("/v2/account/activities", {"after": far, "until": far}),
+        ("/v2/account/portfolio/history", {"date_end": far}),
+        ("/v2/account/portfolio/history", {"start": far}),
+        ("/v2/options/contracts", {"expiration_date_gte": far}),
+    ):
+        assert (await visitor.get(path, **query)).status == 200, (path, query)
+
+
 @pytest.mark.parametrize("query", [{"start": "yesterday"}, {"date_type": "trading"}])
 async def test_a_calendar_for_nonsense_is_refused(visitor: Visitor, query: dict[str, str]):
     """The refusal names the parameter."""

@@ -182,7 +182,7 @@ def get_market_calendar(desk: Desk, call: Call) -> Answer:
     """``GET /v3/calendar/{market}``: a week from today unless other days are asked for."""
     acronym = _acronym(call.parts["market"])
     start = call.day("start") or new_york_day(desk.now_ns())
-    end = call.day("end") or start + _WEEK
+    end = call.day("end") or min(start, _LAST) + _WEEK
     in_utc = call.word("timezone", ("UTC",), "") == "UTC"
     days = trading_days(desk.prices.hours, max(start, _FIRST), min(end, _LAST))
     return found({"market": _market(acronym), "calendar": [_market_day(day, in_utc=in_utc) for day in days]})
