@@ -230,18 +230,20 @@ async def test_senseless_queries_are_refused(visitor: Visitor):
     assert (await refused(visitor, "GET", "/v2/orders", after_order_id=NOBODY))[:2] == (404, 40410000)
 
 
-async def test_replacing_makes_another_order(visitor: Visitor):
+async def test_replacing_makes_another_order(visitor: Visitor, clock: StillClock):
     """The new order has its own ids, names the old one and has its terms but for the changed ones; the old one names the new."""
     old = await visitor.order(client_order_id="mine", qty=3, **RESTING)
+    await clock.advance(0.5)
 
     reply = await visitor.ask("PATCH", f"/v2/orders/{old['id']}", {"limit_price": "101.5", "qty": 2})
 
     new = reply.json
     assert (reply.status, new["status"], new["replaces"], new["limit_price"], new["qty"]) == (200, "pending_new", old["id"], "101.5", "2")
     assert new["client_order_id"] != "mine"
+    assert (new["created_at"], new["submitted_at"]) == (old["created_at"], "2026-03-02T15:00:00.5Z")
     told = (await visitor.get("/v2/orders:by_client_order_id", client_order_id="mine")).json
     assert (told["id"], told["status"], told["replaced_by"]) == (old["id"], "replaced", new["id"])
-    assert told["replaced_at"] == "2026-03-02T15:00:00Z"
+    assert told["replaced_at"] == "2026-03-02T15:00:00.5Z"
     assert await ids(visitor) == [new["id"]]
     assert await ids(visitor, status="closed") == [old["id"]]
 
