@@ -50,7 +50,7 @@ def test_the_javascript_sdk_trades_and_listens(way: Way, installed: Path, versio
         "modules": str(installed),
         "key": KEY,
         "secret": SECRET,
-        **DAY,
+        **DAYS,
     }
     script = Path(__file__).with_name(f"javascript_{version}.js")
     # A folder of its own: the SDK reads settings from where it is run.
