@@ -45,7 +45,7 @@ class Limits:
     """What Alpaca's plans limit. None is no limit."""
 
     symbols: int | None = None
-    """Symbols that one line may subscribe to, over all its channels."""
+    """Symbols that one line may subscribe to, those of trades and of quotes counted together."""
     connections: int | None = 1
     """Open data lines for each path."""
     feeds: frozenset[str] | None = None
