@@ -73,22 +73,21 @@ class Arrears:
         self._name = name
         self._clock = clock
         self._heard_ns = heard_ns
-        self._news_ns = 0
+        self._came_ns = 0
         self._came = asyncio.Event()
 
     def came_another_way(self, at_ns: int) -> None:
         """Note news of this moment that the feed should have brought, or should bring soon."""
         if at_ns > self._heard_ns() + _MARGIN_NS:
-            self._news_ns = at_ns
+            self._came_ns = self._clock.now_ns()
             self._came.set()
 
     async def watch(self) -> NoReturn:
         """Raise Unavailable when the feed has brought nothing at all since such news, and had time to."""
-        self._news_ns = 0
         while True:
             self._came.clear()
             await self._came.wait()
             await self._clock.sleep(NEWS_LIMIT)
             # A feed that has spoken since is not mute; what it left out is found by other means.
-            if self._heard_ns() + _MARGIN_NS < self._news_ns:
+            if self._heard_ns() < self._came_ns:
                 raise Unavailable(f"feed {self._name}: it is mute, the broker tells of news when it is asked that the feed did not bring")
