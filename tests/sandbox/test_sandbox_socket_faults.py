@@ -42,6 +42,7 @@ async def order_and_cancel(visitor: Visitor) -> None:
         ({"kind": "unknown_value"}, ["pending_new", "unheard_of", "canceled", "probe"]),
         ({"kind": "unknown_value", "value": 7}, ["pending_new", 7, "canceled", "probe"]),
         ({"kind": "drop"}, ["pending_new", None]),
+        ({"kind": "drop", "event": "pending_new"}, [None]),
         ({"kind": "drop", "event": "canceled"}, ["pending_new", "new", None]),
         ({"kind": "truncated_frame"}, ["pending_new", None]),
     ],
