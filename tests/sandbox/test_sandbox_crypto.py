@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from sandboxes import Visitor
 
+from broker_demo.prices import Tick
+from broker_demo.sandbox.data.records import LEVELS, book_record
 from broker_demo.sandbox.moments import moment_ns
 from broker_demo.sandbox.server import Sandbox
 
@@ -86,6 +88,19 @@ async def test_pair_without_its_slash_is_refused(visitor: Visitor, path: str):
     reply = await visitor.get(f"{ROOT}/{path}", symbols="BTCUSD", timeframe="1Day")
 
     assert (reply.status, reply.json) == (400, {"message": "invalid symbol: BTCUSD does not match ^[A-Z]+x?/[A-Z]+$"})
+
+
+def test_order_book_of_the_cheapest_pair_has_no_price_below_nothing():
+    """It has fewer levels there."""
+    book = book_record(Tick(0, price=0.0008, size=5, bid=0.0008, ask=0.0010, bid_size=5, ask_size=5))
+
+    assert [level["p"] for level in book["b"]] == [0.0008, 0.0006, 0.0004, 0.0002]
+    assert len(book["a"]) == LEVELS
+
+
+async def test_share_is_no_pair(visitor: Visitor):
+    """Though it is listed."""
+    assert (await visitor.get(f"{ROOT}/latest/trades", symbols="AAPL")).status == 400
 
 
 @pytest.mark.parametrize("location", ["us", "us-1", "eu-1"])

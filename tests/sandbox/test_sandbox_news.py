@@ -60,6 +60,14 @@ async def test_pages_of_news_joined_are_the_whole(visitor: Visitor, sort: str):
     assert len(pages) > 2
 
 
+async def test_span_of_news_includes_both_its_ends(visitor: Visitor):
+    """And nothing before or after them."""
+    query = {"start": "2026-02-20T00:00:01Z", "end": "2026-02-20T00:15:00Z", "sort": "asc"}
+    told = (await visitor.get(PATH, **query)).json["news"]
+
+    assert [one["created_at"][11:16] for one in told] == ["00:05", "00:10", "00:15"]
+
+
 async def test_contents_are_told_on_request(visitor: Visitor):
     """Else they are empty."""
     (brief,) = (await visitor.get(PATH, limit="1")).json["news"]

@@ -90,7 +90,7 @@ def written(told: list[tuple[str, Any]]) -> list[tuple[str, str]]:
 )
 @example(kind="13Min", replayed=True, symbols=["AAPL"], count=1, limit=1, until=631, descends=False)
 @example(kind="1Min", replayed=True, symbols=["AAPL"], count=24, limit=4, until=42 * 3600, descends=False)
-@example(kind="1Min", replayed=True, symbols=["AAPL"], count=24, limit=4, until=42 * 3600, descends=True)
+@example(kind="1Min", replayed=True, symbols=["AAPL"], count=24, limit=9, until=42 * 3600, descends=True)
 def test_pages_joined_are_the_whole(kind: str, replayed: bool, symbols: list[str], count: int, limit: int, until: int, descends: bool):
     """For any symbols, limit and direction: nothing is left out, told twice or out of order, and turning round changes nothing else."""
     units = {"1Min": MINUTE_NS, "13Min": 13 * MINUTE_NS, "1Hour": 60 * MINUTE_NS, "trades": 10**9, "quotes": 10**9}

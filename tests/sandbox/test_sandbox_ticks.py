@@ -149,6 +149,20 @@ async def test_auctions_are_the_first_and_the_last_print_of_a_day(visitor: Visit
     assert told[0]["c"][0]["p"] == bars[0]["c"]
 
 
+async def test_share_that_has_not_traded_today_has_no_auction_of_today(tmp_path: Path):
+    """Others may have opened already."""
+    path = tmp_path / "bars.csv"
+    rows = [
+        f"2026-02-20T15:{minute}:00Z,10,11,9,10,400,{symbol}"
+        for minute, symbol in (("00", "ONE"), ("01", "ONE"), ("30", "TWO"), ("31", "TWO"))
+    ]
+    path.write_text("\n".join(["timestamp,open,high,low,close,volume,symbol", *rows]))
+    async with sandbox(replay=path, start_ns=moment_ns("2026-02-20T15:10:00Z")) as box, Visitor(box) as visitor:
+        told = (await visitor.get("/v2/stocks/auctions", symbols="ONE,TWO")).json["auctions"]
+
+    assert list(told) == ["ONE"]
+
+
 async def test_auctions_know_one_feed_only(visitor: Visitor):
     """That of all exchanges together."""
     assert (await visitor.get("/v2/stocks/AAPL/auctions", feed="iex")).json == {"message": "invalid feed: iex"}
