@@ -1,42 +1,29 @@
 """Every request that the plugin can make, held against Alpaca's published OpenAPI documents by a mock server built from them.
 
-The documents are read where they lie, beside the project. Prism, which validates, comes from npm: ``BROKER_TEST_PRISM`` names its command,
-or says ``npm``, and then it is installed for the run.
+The documents are read where they lie, beside the project, and Prism, which validates, comes from npm: ``prisms`` says how.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from accounts import MODES, settings_for, transport_of
 from every_call import every_call, makers
+from prisms import GENERATIONS, MARKS, OPENAPI, PrismProcess
 
 from broker_alpaca.config import Mode
 from broker_alpaca.wire.answers import Answer
 from broker_alpaca.wire.call import Call, Host
 
-OPENAPI = Path(__file__).parents[2].parent / "shared" / "reference" / "openapi"
-PRISM = os.environ.get("BROKER_TEST_PRISM", "")
-
-pytestmark = [
-    # One worker for all, so that Prism is installed and started once.
-    pytest.mark.xdist_group("prism"),
-    pytest.mark.skipif(not OPENAPI.is_dir(), reason="the OpenAPI documents are not beside the project"),
-    pytest.mark.skipif(not PRISM, reason="BROKER_TEST_PRISM does not say where Prism is, or npm"),
-    pytest.mark.skipif(PRISM == "npm" and shutil.which("npm") is None, reason="npm, which installs Prism, is absent"),
-]
+pytestmark = MARKS
 
 # Where a document's schema contradicts its own words, the words hold: ``YYYY-MM-DD`` for the calendar's bounds, whose answers are days of
 # that form; "a comma-separated list" of asset classes, which the schema has as one word; "contract symbol or ID" for what is exercised,
@@ -49,8 +36,7 @@ DEFECTS = {
 }
 
 DOCUMENTS: Mapping[str, Mapping[Host, str]] = {
-    "2026-08": {Host.TRADING: "trading-openapi.yaml", Host.DATA: "market-data-openapi.yaml"},
-    "2026-06": {Host.TRADING: "trading-openapi.2026-06.json", Host.DATA: "market-data-openapi.2026-06.json"},
+    generation: {Host.TRADING: trading, Host.DATA: data} for generation, (trading, data) in GENERATIONS.items()
 }
 
 
@@ -71,41 +57,17 @@ def _paths(document: Path) -> list[str]:
     return re.findall(r"^ {2}[\"']?(/v\d[^\"'\s]*?)[\"']?:$", text, re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def prism(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The command."""
-    if PRISM != "npm":
-        return PRISM
-    folder = tmp_path_factory.mktemp("prism")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), "@stoplight/prism-cli@5"]
-    done = subprocess.run([*command, "--fetch-retries", "1"], capture_output=True, text=True)
-    if done.returncode:
-        pytest.fail(f"npm could not install Prism: {done.stderr[-1000:]}")
-    return str(folder / "node_modules" / ".bin" / "prism")
-
-
 @pytest.fixture(scope="module", params=sorted(DOCUMENTS))
 def mocks(prism: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, Mapping[Host, str]]]:
     """A mock of each host, built from the documents of one generation."""
-    servers: list[subprocess.Popen[str]] = []
-    readers: list[threading.Thread] = []
-    urls: dict[Host, str] = {}
-    try:
-        for host, document in DOCUMENTS[request.param].items():
-            port = _free_port()
-            command = [prism, "mock", "--errors", "--host", "127.0.0.1", "--port", str(port), str(OPENAPI / document)]
-            servers.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-            urls[host] = f"http://127.0.0.1:{port}"
-        readers = [_wait_for(server) for server in servers]
-        yield request.param, urls
-    finally:
-        for server in servers:
-            server.kill()
+    with ExitStack() as stack:
+        servers = {
+            host: stack.enter_context(PrismProcess(prism, "mock", "--errors", str(OPENAPI / document)))
+            for host, document in DOCUMENTS[request.param].items()
+        }
+        for server in servers.values():
             server.wait()
-        for reader in readers:
-            reader.join()
-        for server in servers:
-            server.stdout.close()
+        yield request.param, {host: server.url for host, server in servers.items()}
 
 
 @pytest.mark.timeout(300)
@@ -167,23 +129,3 @@ def _violations(name: str, answer: Answer) -> list[str]:
     return [
         str(found) for found in complaints if found["location"][0] == "request" and not DEFECTS.get(name, set()) & set(found["location"])
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for(server: subprocess.Popen[str]) -> threading.Thread:
-    """Return when the mock says that it listens, and go on reading what it says, or it would stop when the pipe is full."""
-    assert server.stdout is not None
-    said: list[str] = []
-    for line in server.stdout:
-        said.append(line)
-        if "Prism is listening" in line:
-            reader = threading.Thread(target=server.stdout.read, daemon=True)
-            reader.start()
-            return reader
-    raise RuntimeError(f"Prism ended: {''.join(said)[-2000:]}")
