@@ -15,7 +15,7 @@ from sandboxes import Reply, Visitor, sandbox
 from wires import DataWire, TradingWire
 
 from broker_core.clock import StillClock
-from broker_core.requests import LimitOrder
+from broker_core.requests import LimitOrder, MarketOrder
 from broker_demo.sandbox.server import Sandbox
 from broker_demo.sandbox.sockets.lines import GIVES_UP
 
@@ -163,13 +163,26 @@ async def test_the_state_is_the_exchanges_own(admin: Admin, visitor: Visitor, bo
     assert position == {"symbol": "AAPL", "qty": "2", "avg_entry_price": fill["price"]}
 
 
-async def test_reading_the_state_lets_time_catch_up(visitor: Visitor, admin: Admin):
-    """An order that the standing quote fills is filled in the very next answer."""
-    order = await visitor.order()
+async def test_reading_the_state_lets_time_catch_up(box: Sandbox, admin: Admin):
+    """An order that the standing quote fills is filled in the very next answer, though nobody has told the market of it."""
+    order = box.desk.exchange.submit(MarketOrder("AAPL", "buy", qty=1), "mine", box.desk.now_ns())
 
     (told,) = (await admin.state())["orders"]
 
-    assert (told["id"], told["status"]) == (order["id"], "filled")
+    assert (told["id"], told["status"]) == (order.order_id, "filled")
+
+
+async def test_the_last_fill_of_an_order_is_taken_back_first(visitor: Visitor, admin: Admin, clock: StillClock):
+    """Each further request takes back the one before it."""
+    order = await visitor.order(symbol="DEMO.PARTIAL", qty="10")
+    for _ in range(20):
+        await clock.advance(1)
+    executions = [execution["id"] for execution in (await admin.state())["executions"]]
+    assert len(executions) > 1
+
+    taken_back = [(await admin.ask("POST", "/bust", {"order_id": order["id"]})).json["execution_id"] for _ in range(2)]
+
+    assert taken_back == executions[-1:-3:-1]
 
 
 async def test_a_fill_is_taken_back_by_its_order_or_its_own_id(visitor: Visitor, admin: Admin):
