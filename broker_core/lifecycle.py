@@ -153,6 +153,8 @@ def apply(order: Order, event: OrderEvent) -> Step:
     ledger, booked = _book(before, request, event, key)
     is_stale = event.kind is SNAPSHOT and order.as_of is not None and event.at < order.as_of
     state, rule = _next_state(order, request, ledger, event, booked, is_stale=is_stale)
+    # Of two statements of one moment, the one that would lead back is the older one.
+    is_stale = is_stale or (event.kind is SNAPSHOT and rule is ILLEGAL and event.at == order.as_of)
 
     changes = _attributes(order, state, event, chain, is_stale=is_stale)
     changed = booked is not None or bool(changes)

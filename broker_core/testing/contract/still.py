@@ -12,9 +12,9 @@ from broker_core.records import Records
 from broker_core.session import Session, connect
 from broker_core.testing.contract.subject import Subject
 
-LATE_EVENING = datetime(2026, 3, 3, 4, 50, tzinfo=UTC)
-"""A Monday, ten minutes before midnight in New York, where trading days are counted."""
-_TEN_SECONDS, _ELEVEN_MINUTES = 10, 11 * 60
+LATE_EVENING = datetime(2026, 3, 3, 4, 56, tzinfo=UTC)
+"""A Monday, four minutes before midnight in New York, where trading days are counted."""
+_TEN_SECONDS, _FIVE_MINUTES = 10, 5 * 60
 
 
 class StillSubject(Subject):
@@ -52,8 +52,8 @@ class StillSubject(Subject):
         await self._written()
 
     async def midnight(self) -> None:
-        """Let time pass until eleven minutes later: from ``LATE_EVENING`` the next day. For ``end_day``."""
-        for _ in range(_ELEVEN_MINUTES // _TEN_SECONDS):
+        """Let time pass until five minutes later: from ``LATE_EVENING`` the next day. For ``end_day``."""
+        for _ in range(_FIVE_MINUTES // _TEN_SECONDS):
             await self.pass_time(_TEN_SECONDS)
 
     async def _written(self) -> None:
