@@ -74,20 +74,23 @@ class SeededPrices(Prices):
     def __init__(self, seed: int, hours: TradingHours, extra_symbols: Sequence[str] = ()) -> None:
         self.hours = hours
         listings = {symbol: unheard_of(symbol, _base_price(seed, symbol)) for symbol in extra_symbols} | dict(LISTINGS)
-        self._lines = {symbol: _Line.of(listing, symbol_key(seed, symbol)) for symbol, listing in sorted(listings.items())}
+        self._seed = seed
+        self._listings = dict(sorted(listings.items()))
+        # Made when they are first asked for: nobody asks for all.
+        self._lines: dict[str, _Line] = {}
 
     def asset(self, symbol: str) -> Asset | None:
         """What is traded under this symbol; None when it is not listed."""
-        line = self._lines.get(symbol)
-        return line.asset if line else None
+        listing = self._listings.get(symbol)
+        return listing.asset if listing else None
 
     def symbols(self) -> Sequence[str]:
         """All listed symbols, sorted."""
-        return tuple(self._lines)
+        return tuple(self._listings)
 
     def tick(self, symbol: str, at_ns: int) -> Tick | None:
         """The latest tick at or before this moment; None before the first session."""
-        line = self._lines.get(symbol)
+        line = self._lines.get(symbol) or self._line(symbol)
         if line is None:
             return None
         if not self.hours.is_open(at_ns):
@@ -99,7 +102,7 @@ class SeededPrices(Prices):
 
     def next_tick_ns(self, symbol: str, after_ns: int) -> int | None:
         """The next whole second of the trading hours; None for a symbol that is not listed and when there are no more hours."""
-        if symbol not in self._lines:
+        if symbol not in self._listings:
             return None
         following = (after_ns // _SECOND_NS + 1) * _SECOND_NS
         if self.hours.is_open(following):
@@ -109,19 +112,26 @@ class SeededPrices(Prices):
 
     def ticks(self, symbol: str, after_ns: int, until_ns: int) -> Iterator[Tick]:
         """All ticks after ``after_ns`` and no later than ``until_ns``, in order of time."""
-        line = self._lines.get(symbol)
+        line = self._lines.get(symbol) or self._line(symbol)
         if line is not None:
             for start, end in self.hours.spans(after_ns + 1, until_ns + 1):
                 yield from map(line.tick, range(-(-start // _SECOND_NS), -(-end // _SECOND_NS)))
 
     def columns(self, symbol: str, timeframe: Timeframe, start_ns: int, end_ns: int, now_ns: int) -> BarColumns:
         """The bars whose left edge lies in ``[start_ns, end_ns)``, made of the ticks at or before ``now_ns``."""
-        line = self._lines.get(symbol)
+        line = self._lines.get(symbol) or self._line(symbol)
         start, end = covered(timeframe, start_ns, end_ns)
         spans = self.hours.spans(start, min(end, now_ns + 1))
         if line is None or not spans:
             return no_bars()
         return bar_columns(gathered(joined([gathered(rows, timeframe) for rows in line.rows(spans)]), timeframe), line.scale)
+
+    def _line(self, symbol: str) -> _Line | None:
+        listing = self._listings.get(symbol)
+        if listing is None:
+            return None
+        line = self._lines[symbol] = _Line.of(listing, symbol_key(self._seed, symbol))
+        return line
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ from broker_core.testing.contract.subject import Subject
 
 LATE_EVENING = datetime(2026, 3, 3, 4, 56, tzinfo=UTC)
 """A Monday, four minutes before midnight in New York, where trading days are counted."""
+_TURNS = 10
 _TEN_SECONDS, _FIVE_MINUTES = 10, 5 * 60
 
 
@@ -48,7 +49,7 @@ class StillSubject(Subject):
     async def pass_time(self, seconds: float) -> None:
         """Move the clock. The records, which a thread of its own writes, are given the time to catch up."""
         await self._written()
-        await self.clock.advance(seconds)
+        await self.clock.advance(seconds, turns=_TURNS)
         await self._written()
 
     async def midnight(self) -> None:
