@@ -25,6 +25,8 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    target: str = ""
+    """Path and query as they came."""
 
     @property
     def json(self) -> Any:
@@ -141,4 +143,4 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     path, _, query = target.partition("?")
-    return Request(method, unquote(path), dict(parse_qsl(query)), headers, body)
+    return Request(method, unquote(path), dict(parse_qsl(query)), headers, body, target)

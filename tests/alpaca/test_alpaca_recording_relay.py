@@ -21,7 +21,7 @@ import vcr
 import yaml
 from accounts import FastClock, settings_for, transport_of
 from cassette_scenarios import SCENARIOS, Names
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from replaying import signs_in
 from sandboxes import KEY, SECRET, sandbox
@@ -31,6 +31,7 @@ from trading_host import Refusal, TradingHost
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.config import AlpacaSettings, Mode
 from broker_alpaca.data_feed import data_feeds
+from broker_alpaca.recording import child
 from broker_alpaca.recording.relay import Addresses, Relay
 from broker_alpaca.recording.scrubbing import Leak, Scrubber
 from broker_alpaca.recording.shelf import Shelf
@@ -200,7 +201,7 @@ async def test_requests_and_answers_pass_byte_by_byte(tmp_path: Path):
     async with ScriptedHost(lambda _: Reply(207, body, {"X-Odd": "a, b", "X-RateLimit-Remaining": "7"})) as host:
         async with recorded(at(host.url), tmp_path) as recording:
             answers = [
-                await asked(f"{url}/v2/a%2Fb/c?q=a+b%20c&q=%C3%A9&z", "PATCH", data=body, headers={"X-Own": "mine"})
+                await asked(f"{url}/v2/a%2fb/%41?q=a+b%20c&q=%C3%A9&z", "PATCH", data=body, headers={"X-Own": "mine"})
                 for url in (host.url, recording.addresses.trading_url, recording.addresses.data_url)
             ]
         direct, *relayed = [(request, request.headers) for request in host.requests]
@@ -209,17 +210,12 @@ async def test_requests_and_answers_pass_byte_by_byte(tmp_path: Path):
         for name, value in direct[1].items():
             if name not in ("host", "accept-encoding"):
                 assert headers[name] == value
-        assert (request.method, request.path, request.query, request.body) == (
-            direct[0].method,
-            direct[0].path,
-            direct[0].query,
-            direct[0].body,
-        )
+        assert (request.method, request.target, request.body) == (direct[0].method, direct[0].target, direct[0].body)
     for status, answer_headers, said in answers:
         assert (status, answer_headers["X-Odd"], said) == (207, "a, b", body)
     trading, data = recording.interactions
-    assert trading["request"]["uri"] == "https://paper-api.alpaca.markets/v2/a%2Fb/c?q=a+b%20c&q=%C3%A9&z"
-    assert data["request"]["uri"].startswith("https://data.alpaca.markets/v2/a%2Fb/c?")
+    assert trading["request"]["uri"] == "https://paper-api.alpaca.markets/v2/a%2fb/%41?q=a+b%20c&q=%C3%A9&z"
+    assert data["request"]["uri"].startswith("https://data.alpaca.markets/v2/a%2fb/%41?")
     assert trading["request"]["body"] == trading["response"]["body"]["string"] == body.decode()
     assert trading["response"]["status"] == {"code": 207, "message": "Whatever"}
     assert trading["response"]["headers"]["X-RateLimit-Remaining"] == ["7"]
@@ -387,6 +383,7 @@ def test_a_name_that_is_none_or_taken_is_refused(name: str, tmp_path: Path):
         Shelf(tmp_path, name, clock=SystemClock(), scrubber=Scrubber())
 
 
+@settings(deadline=None, max_examples=50)
 @given(text=st.text(), reason=st.text(max_size=5))
 def test_any_text_survives_its_cassette(text: str, reason: str, tmp_path_factory: pytest.TempPathFactory):
     """What YAML cannot hold as it is is written in another way."""
@@ -426,6 +423,69 @@ def test_no_frame_keeps_a_secret_that_signed_in(secret: str, pack: Callable[[Any
     assert secret not in later
     assert secret not in str(later.get("msg", ""))
     assert later == {} or list(later.values())[-1] == ["made up"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('{"a":1, "account_number":"PA3REAL', '{"a":1, "account_number":"PA0000000001'),
+        ('{"account_number": 123456789}', '{"account_number": 111111111}'),
+        (f"account {NUMBER}X is not account {NUMBER.replace('REAL', '4REA')[:12]}", f"account {NUMBER}X is not account PA0000000001"),
+        ("https://example.com/?key=PKSOME1&n=1&secret=", "https://example.com/?key=PKMADEUP&n=1&secret="),
+        ('{"action":"auth","key":"oauth","secret":"t0ken-of-mine"}', '{"action":"auth","key":"oauth","secret":"made up"}'),
+        ('{"key":"a","secret":"b","n":"ab"}', '{"key":"PKMADEUP","secret":"made up","n":"ab"}'),
+        ('{"next_page_token":"MTAw","monkey":"PK1"}', '{"next_page_token":"MTAw","monkey":"PK1"}'),
+    ],
+)
+def test_what_is_taken_out_of_a_text(text: str, kept: str):
+    """Also of one that was cut off; what only looks alike stays, and a short secret is taken out where it is named."""
+    assert Scrubber().frame(text) == kept
+
+
+def test_an_interaction_with_a_leak_is_left_out(tmp_path: Path):
+    """A secret that another one hid stops it at the last moment."""
+    shelf = Shelf(tmp_path, "it", clock=SystemClock(), scrubber=Scrubber({"-x-": "", "secret": "S"}))
+    request = {"method": "GET", "uri": "https://paper-api.alpaca.markets/v2/x", "body": None, "headers": {}}
+    response = {"status": {"code": 200, "message": ""}, "headers": {}, "body": {"string": "s-x-ecret"}}
+    shelf.interaction({"request": request, "response": response})
+
+    assert (shelf.left_out, shelf.written) == (1, {})
+
+
+PATIENT = """
+import signal, socket, sys, time
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+signal.signal(signal.SIGTERM, lambda *_: connection.sendall(b"farewell") or sys.exit())
+connection.sendall(b"here")
+while True:
+    time.sleep(60)
+"""
+
+
+async def test_a_program_is_ended_with_its_recording():
+    """It is asked to, and waited for."""
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while word := await reader.read(99):
+            heard.put_nowait(word)
+        writer.close()
+        heard.put_nowait(b"")
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        command = [sys.executable, "-S", "-c", PATIENT, str(server.sockets[0].getsockname()[1])]
+        running = asyncio.create_task(child.run(command, os.environ, SystemClock()))
+        assert await heard.get() == b"here"
+        running.cancel()
+        await asyncio.wait((running,))
+        assert running.cancelled()
+        assert [await heard.get(), await heard.get()] == [b"farewell", b""]
+
+
+async def test_a_program_that_is_not_there_is_named():
+    """In place of a traceback."""
+    with pytest.raises(ConfigError, match="no-such-program cannot be run: No such file or directory"):
+        await child.run(["no-such-program"], os.environ, SystemClock())
 
 
 PROGRAM = """
