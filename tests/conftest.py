@@ -62,10 +62,10 @@ def real_money(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def prism(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Prism's command. Tests that ask for it belong to one worker, so that it is installed once."""
+    """Prism's command."""
     import prisms
 
-    return prisms.command(tmp_path_factory.mktemp("prism"))
+    return prisms.command(tmp_path_factory)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -26,7 +26,7 @@ from plain_http import ask
 OPENAPI = Path(__file__).parents[2].parent / "shared" / "reference" / "openapi"
 PRISM = os.environ.get("BROKER_TEST_PRISM", "")
 MARKS = [
-    # One worker for all, so that Prism is installed and started once.
+    # One worker for all, so that Prism is started once.
     pytest.mark.xdist_group("prism"),
     pytest.mark.skipif(not OPENAPI.is_dir(), reason="the OpenAPI documents are not beside the project"),
     pytest.mark.skipif(not PRISM, reason="BROKER_TEST_PRISM does not say where Prism is, or npm"),
@@ -70,11 +70,11 @@ def through_prism(test: _Test) -> _Test:
     return test
 
 
-def command(folder: Path) -> str:
-    """Prism's, installed into this folder where it is not at hand."""
+def command(temporary: pytest.TempPathFactory) -> str:
+    """Prism's, installed where it is not at hand."""
     if PRISM != NPM:
         return PRISM
-    return str(modules(NPM, folder, "@stoplight/prism-cli@5") / ".bin" / "prism")
+    return str(modules(NPM, temporary, "prism", "@stoplight/prism-cli@5") / ".bin" / "prism")
 
 
 def free_port() -> int:

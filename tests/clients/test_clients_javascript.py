@@ -23,7 +23,7 @@ VERSIONS = {"3": "3.1.3", "4": "4.0.2"}
 DAYS = {"start": "2026-02-20T00:00:00Z", "soon": "2026-02-20T00:14:00Z", "end": "2026-02-28T23:59:00Z"}
 
 pytestmark = [
-    # One worker for all, so that the packages are installed once; Prism's, which asks for some of these tests too.
+    # With the others that ask for Prism.
     pytest.mark.xdist_group("prism"),
     pytest.mark.skipif(not TOLD, reason="BROKER_TEST_NODE does not say where the JavaScript SDK is, or npm"),
     pytest.mark.skipif(
@@ -36,7 +36,7 @@ pytestmark = [
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where both versions are, each under a name of its own."""
     packages = [f"alpaca-{name}@npm:@alpacahq/alpaca-trade-api@{version}" for name, version in VERSIONS.items()]
-    return modules(TOLD, tmp_path_factory.mktemp("javascript"), *packages)
+    return modules(TOLD, tmp_path_factory, "javascript", *packages)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
