@@ -14,6 +14,7 @@ from alpaca.data.historical import (
     ScreenerClient,
     StockHistoricalDataClient,
 )
+from alpaca.data.historical.corporate_actions import CorporateActionsClient
 from alpaca.data.requests import StockLatestTradeRequest
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, TimeInForce
@@ -34,6 +35,7 @@ class AlpacaPy:
         self.crypto = CryptoHistoricalDataClient(**data)
         self.options = OptionHistoricalDataClient(**data)
         self.news = NewsClient(**data)
+        self.actions = CorporateActionsClient(**data)
         self.screener = ScreenerClient(**data)
 
     def __enter__(self) -> Self:

@@ -44,6 +44,12 @@ DEFECTS = (
         _NO_SUCH_STATUS,
     ),
     Defect(
+        "whoever has wrong keys is told so with a 401, which the documents have only at some addresses",
+        r"GET /v2/account",
+        frozenset({401}),
+        _NO_SUCH_STATUS,
+    ),
+    Defect(
         "the older document names no exchange for crypto, though it has crypto; the newer one, and every client, has CRYPTO",
         r"GET /v2/(assets|positions|watchlists)\S*",
         frozenset({200}),

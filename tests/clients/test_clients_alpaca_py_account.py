@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from accounts import SDK_MISSING
-from hosted_sandbox import START, HostedSandbox
+from hosted_sandbox import START
+from sandboxes import KEY, SECRET
+from ways import Way
 
 pytest.importorskip("alpaca", reason=SDK_MISSING)
 
 from alpaca.common.exceptions import APIError
-from alpaca.trading.enums import AccountStatus, AssetClass, AssetExchange, AssetStatus, ContractType, OrderSide, OrderStatus, PositionSide
+from alpaca.data.historical import StockHistoricalDataClient
+from alpaca.data.requests import StockLatestTradeRequest
+from alpaca.trading.client import TradingClient
+from alpaca.trading.enums import (
+    AccountStatus,
+    AssetClass,
+    AssetExchange,
+    AssetStatus,
+    ContractType,
+    CorporateActionType,
+    OrderSide,
+    OrderStatus,
+    PositionSide,
+)
 from alpaca.trading.requests import (
     ClosePositionRequest,
     CreateWatchlistRequest,
     GetAssetsRequest,
     GetCalendarRequest,
+    GetCorporateAnnouncementsRequest,
     GetOptionContractsRequest,
     GetPortfolioHistoryRequest,
     UpdateWatchlistRequest,
@@ -160,14 +176,38 @@ def test_option_contracts(sdk: AlpacaPy):
     assert sdk.trading.get_option_contract(UUID(contract.id)) == contract
 
 
-def test_wrong_keys_are_refused():
-    """By the trading host with its code."""
-    from alpaca.trading.client import TradingClient
+# alpaca-py would rather have us ask the data host.
+@pytest.mark.filterwarnings("ignore:get_corporate_announcements")
+def test_corporate_announcements(sdk: AlpacaPy):
+    """There are none, which is an answer too."""
+    asked = GetCorporateAnnouncementsRequest(
+        ca_types=[CorporateActionType.DIVIDEND, CorporateActionType.SPLIT], since=date(2026, 2, 1), until=date(2026, 3, 1)
+    )
 
-    with HostedSandbox() as box:
-        client = TradingClient(str(uuid4()), "wrong", url_override=box.addresses.trading_url)
-        with pytest.raises(APIError) as error:
-            client.get_account()
-        client._session.close()
+    assert sdk.trading.get_corporate_announcements(asked) == []
 
+
+def test_other_ways_to_sign(way: Way):
+    """Keys in the Basic header, and an access token."""
+    trading = TradingClient(oauth_token=SECRET, url_override=way.trading_url)
+    stocks = StockHistoricalDataClient(KEY, SECRET, use_basic_auth=True, url_override=way.data_url)
+
+    assert trading.get_account().status is AccountStatus.ACTIVE
+    assert stocks.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))["AAPL"].price > 0
+    trading._session.close()
+    stocks._session.close()
+
+
+def test_wrong_keys_are_refused(way: Way):
+    """By each host in its own words, and at once: alpaca-py takes neither for something that may pass."""
+    trading = TradingClient(KEY, "wrong", url_override=way.trading_url)
+    stocks = StockHistoricalDataClient(KEY, "wrong", url_override=way.data_url)
+
+    with pytest.raises(APIError) as error:
+        trading.get_account()
     assert (error.value.status_code, error.value.code) == (401, 40110000)
+    with pytest.raises(APIError) as error:
+        stocks.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))
+    assert error.value.status_code == 403
+    trading._session.close()
+    stocks._session.close()

@@ -12,8 +12,10 @@ from hosted_sandbox import START
 pytest.importorskip("alpaca", reason=SDK_MISSING)
 
 from alpaca.common.enums import Sort
+from alpaca.common.exceptions import APIError
 from alpaca.data.enums import Adjustment, DataFeed, MarketType, MostActivesBy
 from alpaca.data.requests import (
+    CorporateActionsRequest,
     CryptoBarsRequest,
     CryptoLatestBarRequest,
     CryptoLatestOrderbookRequest,
@@ -25,6 +27,10 @@ from alpaca.data.requests import (
     MarketMoversRequest,
     MostActivesRequest,
     NewsRequest,
+    OptionBarsRequest,
+    OptionChainRequest,
+    OptionLatestQuoteRequest,
+    OptionLatestTradeRequest,
     StockBarsRequest,
     StockLatestBarRequest,
     StockLatestQuoteRequest,
@@ -177,3 +183,24 @@ def test_what_moves(sdk: AlpacaPy):
     changes = [one.percent_change for one in movers.gainers]
     assert changes == sorted(changes, reverse=True)
     assert movers.market_type is MarketType.CRYPTO
+
+
+def test_what_there_is_none_of(sdk: AlpacaPy):
+    """Options have contracts and no prices, companies never act; what is asked for all the same is answered with nothing."""
+    contract = "AAPL260320C00200000"
+
+    assert sdk.options.get_option_latest_quote(OptionLatestQuoteRequest(symbol_or_symbols=contract)) == {}
+    assert sdk.options.get_option_latest_trade(OptionLatestTradeRequest(symbol_or_symbols=contract)) == {}
+    assert sdk.options.get_option_chain(OptionChainRequest(underlying_symbol="AAPL")) == {}
+    assert sdk.options.get_option_bars(OptionBarsRequest(symbol_or_symbols=contract, timeframe=TimeFrame.Day)).data == {}
+    assert sdk.options.get_option_exchange_codes() == {}
+    assert sdk.actions.get_corporate_actions(CorporateActionsRequest(symbols=["AAPL"])).data == {}
+
+
+def test_refusals_have_a_message(sdk: AlpacaPy):
+    """Those of the data host have no code."""
+    with pytest.raises(APIError) as error:
+        bars(sdk, "AAPL", start=MONDAY, end=MONDAY - timedelta(days=1))
+
+    assert error.value.status_code == 400
+    assert "end should not be before start" in str(error.value)
