@@ -204,8 +204,11 @@ class Relay:
             async for piece in answer.content.iter_any():
                 if last:
                     await response.write(last)
-                last = piece
-                kept += piece if is_kept else b""
+                if is_kept:
+                    kept += piece
+                    last = piece
+                else:
+                    await response.write(piece)
             if is_kept:
                 self._keep(side, request, body, answer, bytes(kept))
             else:

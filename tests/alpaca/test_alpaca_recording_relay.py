@@ -183,7 +183,7 @@ async def test_a_socket_that_is_recorded_is_the_one_that_was_played(name: str, t
     assert server.differences == []
 
 
-PLAIN = {"Content-Type": "text/plain"}
+AUTOMATIC = ("Accept", "Content-Type", "User-Agent")
 
 
 async def asked(url: str, method: str = "GET", **more: Any) -> tuple[int, Any, bytes]:
@@ -201,12 +201,15 @@ async def test_requests_and_answers_pass_byte_by_byte(tmp_path: Path):
     async with ScriptedHost(lambda _: Reply(207, body, {"X-Odd": "a, b", "X-RateLimit-Remaining": "7"})) as host:
         async with recorded(at(host.url), tmp_path) as recording:
             answers = [
-                await asked(f"{url}/v2/a%2fb/%41?q=a+b%20c&q=%C3%A9&z", "PATCH", data=body, headers={"X-Own": "mine"})
+                await asked(
+                    f"{url}/v2/a%2fb/%41?q=a+b%20c&q=%C3%A9&z", "PATCH", data=body, headers={"X-Own": "mine"}, skip_auto_headers=AUTOMATIC
+                )
                 for url in (host.url, recording.addresses.trading_url, recording.addresses.data_url)
             ]
         direct, *relayed = [(request, request.headers) for request in host.requests]
 
     for request, headers in relayed:
+        assert headers.keys() == direct[1].keys()
         for name, value in direct[1].items():
             if name not in ("host", "accept-encoding"):
                 assert headers[name] == value
@@ -233,6 +236,30 @@ async def test_a_compressed_answer_passes_compressed_and_is_written_readable(tmp
     assert (headers["Content-Encoding"], said) == ("gzip", packed)
     assert host.requests[0].headers["accept-encoding"] == "gzip;q=0.5"
     assert recording.interactions[0]["response"]["body"]["string"] == '{"a":1}'
+
+
+async def test_events_pass_as_they_come(tmp_path: Path):
+    """A stream of events has no end to wait for: none is held back, and none is written."""
+    goes_on = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n")
+        await goes_on.wait()
+        writer.write(b"data: 2\n\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with (
+            recorded(at(url), tmp_path) as recording,
+            session.get(f"{recording.addresses.trading_url}/v2/events/trades") as answer,
+        ):
+            assert await answer.content.readany() == b"data: 1\n\n"
+            goes_on.set()
+            assert await answer.read() == b"data: 2\n\n"
+
+    assert (recording.interactions, recording.shelf.left_out) == ([], 1)
 
 
 async def test_secrets_are_taken_out_wherever_they_stand(tmp_path: Path):
