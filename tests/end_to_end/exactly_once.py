@@ -10,20 +10,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from decimal import Decimal
 from random import Random
 from typing import Any
 
 import attrs
+from comparison import compare
 from paired import Pair, pair
 
 from broker_alpaca.config import Mode
-from broker_core import LimitOrder, MarketOrder, State
+from broker_core import LimitOrder, MarketOrder
 from broker_core.clock import seeded
 from broker_core.errors import IllegalTransition, RemoteError
 from broker_core.orders import Order, OrderChange
 from broker_core.requests import OrderRequest
-from broker_demo.paper_order import Status
 
 SYMBOLS = ("AAPL", "AMD", "AMZN", "KO", "JPM", "MSFT", "NVDA", "SPY", "QQQ", "XOM")
 _ORDERS = {"path": "/v2/orders"}
@@ -116,7 +115,7 @@ async def prove(orders: int, *, seed: int = 1, at_once: int = 20, mode: Mode = M
         # An order that was held up on its way longer than anybody waited for it may still arrive.
         await both.clock.sleep(45)
         await both.session.sync.refresh()
-        duplicates, forgotten, wrong = _compare(both, orders)
+        duplicates, forgotten, wrong = compare(both, orders)
         states = Counter(order.state.value for order in both.session.orders.book.orders())
         return Outcome(
             orders=orders,
@@ -158,42 +157,3 @@ async def _settled(both: Pair, order: Order) -> Order:
     while (present := book.get(order.local_id) or order).in_doubt:
         await book.wait(order.local_id)
     return present
-
-
-_ENDS = {
-    Status.FILLED: State.FILLED,
-    Status.CANCELED: State.CANCELED,
-    Status.EXPIRED: State.EXPIRED,
-    Status.REJECTED: State.REJECTED,
-}
-
-
-def _compare(both: Pair, asked: int) -> tuple[list[str], list[str], list[str]]:
-    known = {order.local_id: order for order in both.session.orders.book.orders()}
-    held: dict[str, list[Any]] = {}
-    for paper in both.held:
-        held.setdefault(paper.client_order_id, []).append(paper)
-    duplicates = [f"{name} stands {len(same)} times at the exchange" for name, same in held.items() if len(same) > 1]
-    if len(known) > asked:
-        duplicates.append(f"the session knows {len(known)} orders, and was asked for {asked}")
-    forgotten = [
-        f"{name} is {same[0].status} at the exchange and unknown to the session" for name, same in held.items() if name not in known
-    ]
-    wrong = []
-    for name, order in known.items():
-        paper = held.get(name, [None])[0]
-        if paper is None:
-            if order.state not in (State.FAILED, State.REJECTED):
-                wrong.append(f"{name} is {order.state} in the session and not at the exchange")
-        elif order.state is not _ENDS.get(paper.status):
-            told = f"{name} is {paper.status} at the exchange and {order.state} in the session"
-            (forgotten if order.state is State.FAILED else wrong).append(told)
-        elif order.filled_qty != paper.filled_qty:
-            forgotten.append(f"{name} is filled with {paper.filled_qty}, the session knows of {order.filled_qty}")
-    positions: Counter[str] = Counter()
-    for order in known.values():
-        positions[order.symbol] += order.filled_qty or Decimal(0)
-    for symbol, holding in both.box.desk.exchange.state.ledger.positions.items():
-        if positions[symbol] != holding.qty:
-            wrong.append(f"{symbol}: {holding.qty} held at the exchange, {positions[symbol]} filled in the session")
-    return duplicates, forgotten, wrong

@@ -15,6 +15,7 @@ from broker_alpaca.plugin import AlpacaPlugin
 from broker_core import Session, connect
 from broker_core.clock import Clock, CountingIds, seeded
 from broker_core.secret import Secret
+from broker_core.submission import OrderPolicy
 from broker_demo.config import DemoSettings
 from broker_demo.paper_order import PaperOrder
 from broker_demo.sandbox.faults.script import read_fault
@@ -36,6 +37,7 @@ def session_at(
     *,
     mode: Mode = Mode.HTTP,
     database: Path | None = None,
+    policy: OrderPolicy | None = None,
     environ: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> Any:
@@ -54,7 +56,8 @@ def session_at(
     }
     plugin = AlpacaPlugin(AlpacaSettings(**told | changes), clock=clock, random=seeded(1))
     kept = {"BROKER_DATABASE": str(database), "BROKER_DISABLE": "alpaca"} if database else {"BROKER_DISABLE": "alpaca,records"}
-    return connect("alpaca", plugins=[plugin], environ={**kept, **(environ or {})}, clock=clock, ids=CountingIds("T"), random=seeded(2))
+    told_environ = {**kept, **(environ or {})}
+    return connect("alpaca", plugins=[plugin], environ=told_environ, policy=policy, clock=clock, ids=CountingIds("T"), random=seeded(2))
 
 
 @attrs.frozen
