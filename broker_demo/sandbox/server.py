@@ -1,4 +1,4 @@
-"""The sandbox itself: opens an exchange, binds it to loopback, and turns HTTP requests into calls and answers into responses."""
+"""The sandbox itself: opens an exchange, puts a desk over it, binds its addresses to loopback, and ends all of it again."""
 
 from __future__ import annotations
 
@@ -6,37 +6,26 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
-from http import HTTPStatus
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
 import attrs
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from broker_core.clock import Clock, IdFactory, SystemClock, TimeSortedIds, seeded
-from broker_core.errors import ConfigError, RequestRefused, Unavailable
+from broker_core.errors import ConfigError, Unavailable
 from broker_core.secret import Secret
 from broker_demo.opening import prepare, take_file
-from broker_demo.sandbox.answers import Host, Refused, missing
-from broker_demo.sandbox.call import Call
+from broker_demo.sandbox.application import application
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.faults.admin import admin_app
 from broker_demo.sandbox.faults.connections import Door
-from broker_demo.sandbox.faults.http import exchange, response
-from broker_demo.sandbox.faults.orders import attach
 from broker_demo.sandbox.faults.plan import Faults
 from broker_demo.sandbox.faults.script import read_script
-from broker_demo.sandbox.faults.sockets import bent
 from broker_demo.sandbox.profile import Profile
 from broker_demo.sandbox.profile_file import ProfileFile
-from broker_demo.sandbox.route import Route
-from broker_demo.sandbox.routes import routes
 from broker_demo.sandbox.settings import SandboxSettings
 from broker_demo.sandbox.signing import KeyPair
-from broker_demo.sandbox.sockets.endpoints import endpoints
 from broker_demo.sandbox.sockets.lines import Lines
 from broker_demo.sandbox.sockets.market_tape import MarketTape
 from broker_demo.sandbox.sockets.trade_updates import TradeUpdates
@@ -46,7 +35,6 @@ from broker_demo.venue import Venue
 log = logging.getLogger(__name__)
 
 _SEEDS = 2**31
-_LARGEST_BODY = 1 << 20
 _WAIT_FOR_REQUESTS = 0.5
 """Seconds that running requests have when the sandbox stops."""
 
@@ -125,7 +113,7 @@ class Sandbox:
         desk.venue.save()
         if desk.venue.unsaved is not None:
             raise desk.venue.unsaved
-        port = await self._serve(_application(desk), self.settings.port, desk.faults)
+        port = await self._serve(application(desk), self.settings.port, desk.faults)
         admin_port = await self._serve(admin_app(desk), self.settings.admin_port)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         self._addresses = Addresses(
@@ -203,85 +191,3 @@ class Sandbox:
             raise ConfigError(f"sandbox: {self.settings.host} port {port} cannot be bound: {error.strerror or error}") from None
         bound: int = runner.addresses[0][1]
         return bound
-
-
-def _application(desk: Desk) -> web.Application:
-    application = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_with_faults(desk)])
-    application.cleanup_ctx.append(partial(_under_faults, desk))
-    handlers: dict[tuple[str, str], _Next] = {(route.method, route.path): partial(_handle, desk, route) for route in routes()}
-    for path, talk in endpoints().items():
-        handlers["GET", path] = partial(_talk_or_answer, partial(talk, desk), handlers.get(("GET", path)))
-    for (method, path), handler in handlers.items():
-        application.router.add_route(method, path, handler)
-    return application
-
-
-async def _under_faults(desk: Desk, application: web.Application) -> AsyncIterator[None]:  # noqa: ARG001  # what aiohttp hands over
-    attach(desk)
-    async with bent(desk.faults, desk.lines):
-        yield
-
-
-_Next: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-async def _talk_or_answer(talk: _Next, answer: _Next | None, request: web.Request) -> web.StreamResponse:
-    """A path may be a socket's and a request's too, as that of the news is."""
-    if answer is None or request.headers.get("Upgrade", "").lower() == "websocket":
-        return await talk(request)
-    return await answer(request)
-
-
-def _with_faults(desk: Desk) -> Middleware:
-    @web.middleware
-    async def carry(request: web.Request, handler: _Next) -> web.StreamResponse:
-        return await exchange(desk.faults, request, partial(_answer, request, handler))
-
-    return carry
-
-
-async def _answer(request: web.Request, handler: _Next) -> web.StreamResponse:
-    """Whatever the handler says, in Alpaca's shape; also where there is no handler."""
-    try:
-        return await handler(request)
-    except Refused as refused:
-        return response(refused.answer)
-    except RequestRefused as error:
-        return response(Refused.of(error).answer)
-    except web.HTTPRequestEntityTooLarge:
-        return response(Refused(413, "request body is too large", code=41310000).answer)
-    except web.HTTPMethodNotAllowed:
-        return response(Refused(405, "method not allowed", code=40510000).answer)
-    except web.HTTPNotFound:
-        return response(missing("endpoint not found").answer)
-    except web.HTTPException:
-        raise
-    except ConnectionError:
-        log.debug("sandbox: %s %s was given up before all of it was here", request.method, request.path)
-        return web.Response(status=HTTPStatus.BAD_REQUEST)
-    except Exception:
-        log.exception("sandbox: %s %s failed; this is a defect", request.method, request.path)
-        return response(Refused(500, "internal server error occurred", code=50010000).answer)
-
-
-async def _handle(desk: Desk, route: Route, request: web.Request) -> web.StreamResponse:
-    _let_in(desk.keys, route, request)
-    call = Call(
-        method=request.method,
-        path=request.path,
-        host=route.host,
-        parts=request.match_info,
-        query=request.query,
-        body=await request.read() if request.body_exists else b"",
-    )
-    if route.is_slow:
-        return response(await asyncio.to_thread(route.handle, desk, call))
-    return response(route.handle(desk, call))
-
-
-def _let_in(keys: KeyPair, route: Route, request: web.Request) -> None:
-    if keys.signs(request.headers) or (route.is_open and not keys.tries(request.headers)):
-        return
-    if route.host is Host.DATA:
-        raise Refused(403, "forbidden.")
-    raise Refused(401, "request is not authorized", code=40110000)
