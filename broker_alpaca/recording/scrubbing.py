@@ -37,6 +37,8 @@ _MEMBER = re.compile(rf'("({_NAMES})"\s*:\s*)(?:"((?:[^"\\]|\\.)*)("|$)|(\d+))',
 _PARAMETER = re.compile(rf"([?&]({_NAMES})=)([^&#\s\"]*)", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PAPER_NUMBER = re.compile(r"\bPA[0-9][0-9A-Z]{9}\b")
+# Longer than any symbol that begins alike.
+_LIVE_KEY = re.compile(r"AK[0-9A-Z]{6,}")
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _SHORTEST = 6
@@ -165,7 +167,7 @@ class Scrubber:
             return self._event_ids.setdefault(real, f"{len(self._event_ids) + 1:026d}") if real not in self._event_ids.values() else real
         if not real or (name in _KEYS and real == _OAUTH) or real in self._replaced.values():
             return real
-        self.has_met_live_key |= name in _KEYS and real.startswith("AK")
+        self.has_met_live_key |= name in _KEYS and _LIVE_KEY.fullmatch(real) is not None
         if real not in self._fakes:
             self._fakes[real] = self._replaced.get(real) or self._make_up(name, real)
             if len(real) >= _SHORTEST:

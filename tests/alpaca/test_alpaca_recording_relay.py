@@ -27,6 +27,7 @@ from replaying import signs_in
 from sandboxes import KEY, SECRET, sandbox
 from scripted_host import Fault, Reply, Request, ScriptedHost
 from trading_host import Refusal, TradingHost
+from yarl import URL
 
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.config import AlpacaSettings, Mode
@@ -190,7 +191,7 @@ async def asked(url: str, method: str = "GET", **more: Any) -> tuple[int, Any, b
     """An answer as it is on the wire."""
     async with (
         aiohttp.ClientSession(auto_decompress=False) as session,
-        session.request(method, aiohttp.client.URL(url, encoded=True), **more) as answer,
+        session.request(method, URL(url, encoded=True), **more) as answer,
     ):
         return answer.status, answer.headers, await answer.read()
 
@@ -383,9 +384,18 @@ def test_a_live_account_is_refused(tmp_path: Path):
     assert Relay(live, shelf, Scrubber(), is_live_meant=True)
 
 
+def test_a_symbol_is_no_live_key():
+    """However it is called."""
+    scrubber = Scrubber()
+    scrubber.learn('{"key":"AKAM"}')
+    assert not scrubber.has_met_live_key
+    scrubber.learn('{"key":"AKREALLYLIVE"}')
+    assert scrubber.has_met_live_key
+
+
 async def test_a_live_key_ends_the_recording(tmp_path: Path):
     """It is found in headers and in frames; neither the request nor the frame is passed on."""
-    signed = {"APCA-API-KEY-ID": "AKREAL", "APCA-API-SECRET-KEY": "s"}
+    signed = {"APCA-API-KEY-ID": "AKREALLYLIVE", "APCA-API-SECRET-KEY": "s"}
     async with TradingHost() as host:
         async with recorded(at(host.url), tmp_path / "rest") as recording:
             assert (await asked(f"{recording.addresses.data_url}/v2/x", headers=signed))[0] == 403
@@ -393,7 +403,7 @@ async def test_a_live_key_ends_the_recording(tmp_path: Path):
                 await recording.relay.run()
         async with recorded(at(host.url), tmp_path / "socket") as recording, aiohttp.ClientSession() as session:
             socket = await session.ws_connect(f"{recording.addresses.stream_url}/v2/iex")
-            await socket.send_bytes(msgspec.msgpack.encode({"action": "auth", "key": "AKREAL", "secret": "s"}))
+            await socket.send_bytes(msgspec.msgpack.encode({"action": "auth", "key": "AKREALLYLIVE", "secret": "s"}))
             assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
             with pytest.raises(ConfigError, match="a live account has signed in"):
                 await recording.relay.run()
