@@ -8,7 +8,7 @@ import pytest
 from accounts import SDK_MISSING
 
 _FULL = ("test_contract_demo.py", "test_contract_alpaca.py")
-_REASONS = re.compile("does not declare \\w+ \\w+|offers no [\\w ]+;|the subject leaves out \\w+|leaves out assets, which a source")
+_REASONS = re.compile(r"does not declare \w+ \w+|offers no [\w ]+;|the subject leaves out \w+|leaves out assets, which a source")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,6 +9,7 @@ import pytest
 
 from broker_core.bar_download import Progress
 from broker_core.errors import RequestRefused
+from broker_core.models import BarQuery
 from broker_core.testing.contract.suite import Suite
 from broker_core.testing.contract.trader import Trader
 from broker_core.timeframe import Timeframe, Unit
@@ -63,8 +64,8 @@ class TestBars(Suite):
         """Every bar begins at an edge of its own."""
         data = trader.market_data
         trader.needs(timeframe.unit)
-        frame = await data.bars(trader.subject.symbol, timeframe, limit=5)
-        edges = [int(moment.value) for moment in frame.index]
+        frame: Any = await data.bars(trader.subject.symbol, timeframe, limit=5)
+        edges = [int(edge) for edge in frame.index.asi8]
         assert [timeframe.floor(edge) for edge in edges] == edges
 
     async def test_bars_make_sense(self, trader: Trader) -> None:
@@ -111,6 +112,25 @@ class TestBars(Suite):
         frame = await trader.market_data.bars(trader.subject.symbol, "1Min", limit=12_000)
         check_schema(frame)
         assert len(frame) == 12_000
+
+    async def test_pages_of_the_source_join_without_a_seam(self, trader: Trader) -> None:
+        """However it cuts them, over several symbols: each has every bar once, as it would have alone."""
+        trader.needs(Unit.MINUTE)
+        symbols = tuple(sorted((trader.subject.symbol, trader.given("other_symbol"))))
+        end = (await trader.market_data.clock()).at.replace(second=0, microsecond=0)
+        start = end - timedelta(days=8)
+        edges: dict[str, list[int]] = {symbol: [] for symbol in symbols}
+        token, pages = None, 0
+        while token is not None or not pages:
+            page = await trader.market_data._source.bars(
+                BarQuery(symbols=symbols, timeframe=Timeframe(1, Unit.MINUTE), start=start, end=end), token
+            )
+            for symbol, columns in page.columns.items():
+                edges[symbol] += [int(edge) for edge in columns.timestamp_ns]
+            token, pages = page.next_token, pages + 1
+        for symbol in symbols:
+            alone: Any = await trader.market_data.bars(symbol, "1Min", start=start, end=end)
+            assert edges[symbol] == [int(edge) for edge in alone.index.asi8]
 
     async def test_several_symbols_are_stacked(self, trader: Trader) -> None:
         """By symbol and time, each as it is alone."""

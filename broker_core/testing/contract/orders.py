@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC
+from datetime import UTC, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -43,6 +43,20 @@ class TestOrders(Suite):
         assert event.client_order_id == order.local_id
         assert event.broker_order_id == order.broker_order_id
         assert event.source is Source.LOOKUP or event.source is Source.ANSWER
+
+    async def test_the_broker_states_what_was_filled(self, trader: Trader) -> None:
+        """A look-up and a listing tell the same total and average as the stream did."""
+        order = await trader.bought()
+        event = await trader.at_broker(order)
+        listed = await trader.family.listing(trader.session.connection.opened_at - timedelta(minutes=1))
+        (found,) = [one for one in listed if one.client_order_id == order.local_id]
+        for told in (event, found):
+            assert told is not None
+            assert told.status is State.FILLED
+            assert told.filled_qty == order.filled_qty
+            assert told.filled_avg_price is not None
+            assert order.filled_avg_price is not None
+            assert abs(told.filled_avg_price - order.filled_avg_price) < Decimal("0.0001")
 
     async def test_the_broker_knows_no_order_of_an_id_it_never_saw(self, trader: Trader) -> None:
         """None is its own word for that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -59,16 +60,24 @@ class TestReconnect(Suite):
         symbol, cut = trader.given("pieces_symbol"), trader.given("cut_orders")
         stream = trader.stream
         trader.needs(OrderType.MARKET, Channel.ORDERS)
-        gaps = Heard()
-        stream.on_gap(gaps)
+        known: list[Decimal] = []
+        true: list[Decimal | None] = []
+
+        async def compare(gap: Gap) -> None:
+            known.append(trader.now(order).filled_qty)
+            event = await trader.at_broker(order)
+            true.append(None if event is None else event.filled_qty)
+
+        stream.on_gap(compare)
         order = await trader.submit(await trader.request(symbol=symbol, qty=8))
         await trader.until(lambda: trader.now(order).filled_qty > 0, "the first piece")
         await cut()
         ended = await trader.end_of(order)
         assert ended.state is State.FILLED
         assert ended.filled_qty == 8
-        await trader.until(lambda: len(gaps) > 0, "a gap")
+        await trader.until(lambda: true, "a gap")
         await trader.settled()
+        assert known == true, "when the gap was told, not all was known that it says is recovered"
         assert trader.now(order).filled_qty == 8
         assert trader.now(order).filled_avg_price == ended.filled_avg_price
         assert trader.orders.positions_from_fills() == {symbol: 8}
