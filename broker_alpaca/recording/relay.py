@@ -26,7 +26,7 @@ from broker_alpaca.config import DATA_URL, LIVE_URL, PAPER_URL, AlpacaSettings
 from broker_alpaca.recording.scrubbing import Leak, Scrubber
 from broker_alpaca.recording.shelf import DATA, TRADING, Conversation, Shelf
 from broker_alpaca.recording.tape import IN, OUT
-from broker_core.errors import ConfigError
+from broker_core.errors import BrokerError, ConfigError, StorageError
 from broker_core.models import Environment
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,10 @@ class Relay:
         await self.close()
 
     async def run(self) -> None:
-        """Wait for what ends a recording from within. Raises ConfigError when a live account signs in and is not meant."""
+        """Wait for what ends a recording from within.
+
+        Raises ConfigError when a live account signs in and is not meant, StorageError when nothing more can be written.
+        """
         if self._ended is not None:
             await asyncio.shield(self._ended)
 
@@ -180,16 +183,22 @@ class Relay:
             # Errors of aiohttp hold headers, and with them the secret.
             what = f"{request.method} {self._scrubber.text(request.path)}"
             log.warning("record: %s was not answered, and is not in the cassette (%s)", what, type(error).__name__)
-            if request.transport is not None:
-                request.transport.close()
-            return web.Response()
+        except StorageError as error:
+            self._end(error)
+        if request.transport is not None:
+            request.transport.close()
+        return web.Response()
 
     def _is_unwelcome(self) -> bool:
         """Whether a live account has shown itself, and nobody said that this is meant; then the recording ends."""
         is_unwelcome = self._scrubber.has_met_live_key and not self._is_live_meant
-        if is_unwelcome and self._ended is not None and not self._ended.done():
-            self._ended.set_exception(ConfigError("a live account has signed in, and is not recorded; say --yes-live if it is meant"))
+        if is_unwelcome:
+            self._end(ConfigError("a live account has signed in, and is not recorded; say --yes-live if it is meant"))
         return is_unwelcome
+
+    def _end(self, error: BrokerError) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
 
     async def _exchange(self, session: aiohttp.ClientSession, side: Side, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -298,7 +307,11 @@ class Relay:
             message = await source.receive()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
-                    talk.add(direction, message.data)
+                    try:
+                        talk.add(direction, message.data)
+                    except StorageError as error:
+                        self._end(error)
+                        return WSCloseCode.INTERNAL_ERROR, b"the recording cannot be written"
                     if self._is_unwelcome():
                         return WSCloseCode.POLICY_VIOLATION, b"a live account is not recorded without --yes-live"
                     await (sink.send_str(message.data) if message.type is WSMsgType.TEXT else sink.send_bytes(message.data))

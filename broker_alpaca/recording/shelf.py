@@ -11,7 +11,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,7 +20,7 @@ from broker_alpaca.recording.scrubbing import Leak, Scrubber
 from broker_alpaca.recording.summary import DataSummary, TradingSummary
 from broker_alpaca.recording.tape import first_line, frame_line
 from broker_core.clock import Clock
-from broker_core.errors import ConfigError
+from broker_core.errors import ConfigError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,10 @@ class Shelf:
         return rest | {talk.path: talk.frames for talk in self._streams if talk.frames}
 
     def interaction(self, recorded: Mapping[str, Any]) -> None:
-        """Write down a request and its answer, as vcrpy has them; what cannot be scrubbed is left out, and that is said."""
+        """Write down a request and its answer, as vcrpy has them. Raises StorageError.
+
+        What cannot be scrubbed is left out, and that is said.
+        """
         try:
             kept = self._scrubber.interaction(recorded)
         except Leak as leak:
@@ -89,7 +93,7 @@ class Shelf:
         log.warning("record: %s is left out: %s", what, reason)
 
     def close(self) -> None:
-        """Complete every file."""
+        """Complete every file. Raises StorageError."""
         for talk in self._streams:
             talk.close()
         self._rest.close()
@@ -110,7 +114,7 @@ class Conversation:
         self._began = 0.0
 
     def add(self, direction: str, frame: str | bytes) -> None:
-        """Write down one frame; what cannot be scrubbed is left out, and that is said."""
+        """Write down one frame; what cannot be scrubbed is left out, and that is said. Raises StorageError."""
         try:
             kept = self._scrubber.frame(frame)
         except Leak as leak:
@@ -125,15 +129,16 @@ class Conversation:
         self._summary.add(direction, kept, self._clock.now())
 
     def close(self) -> None:
-        """Complete the first line. Does nothing the second time."""
+        """Complete the first line. Does nothing the second time. Raises StorageError."""
         if self._lines.close():
             complete = self.path.with_suffix(".complete")
-            with self.path.open("rb") as lines, complete.open("wb") as file:
-                lines.readline()
-                file.write(first_line(self._summary.wish, self._summary.items).encode())
-                shutil.copyfileobj(lines, file)
-            # In one step, so that there is never half a file.
-            complete.replace(self.path)
+            with _storing(self.path):
+                with self.path.open("rb") as lines, complete.open("wb") as file:
+                    lines.readline()
+                    file.write(first_line(self._summary.wish, self._summary.items).encode())
+                    shutil.copyfileobj(lines, file)
+                # In one step, so that there is never half a file.
+                complete.replace(self.path)
 
 
 class _Lines:
@@ -144,13 +149,14 @@ class _Lines:
         self._file: int | None = None
 
     def write(self, lines: str) -> None:
-        """Add lines."""
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
+        """Add lines. Raises StorageError."""
         data = memoryview(lines.encode())
-        while data:
-            data = data[os.write(self._file, data) :]
+        with _storing(self.path):
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
+            while data:
+                data = data[os.write(self._file, data) :]
 
     def close(self) -> bool:
         """True where there was something to close."""
@@ -158,6 +164,14 @@ class _Lines:
         if file is not None:
             os.close(file)
         return file is not None
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"record: {path} cannot be written: {error.strerror or error}") from None
 
 
 def _in_yaml(interaction: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ from broker_alpaca.transport import Sockets
 from broker_alpaca.wire.drift import Drift
 from broker_core.cli import main
 from broker_core.clock import StillClock, SystemClock, seeded
-from broker_core.errors import ConfigError, Unavailable
+from broker_core.errors import ConfigError, StorageError, Unavailable
 from broker_core.models import Channel, Environment, Wish
 from broker_core.orders import TERMINAL, OrderEvent
 from broker_core.testing.transcripts import Drop, End, Mute, TranscriptServer, frame_of, read
@@ -409,6 +409,27 @@ async def test_a_live_key_ends_the_recording(tmp_path: Path):
                 await recording.relay.run()
 
     assert (host.handshakes, host.heard) == (1, [])
+
+
+async def test_a_folder_that_cannot_be_written_ends_the_recording(tmp_path: Path):
+    """Nothing goes on unrecorded, neither requests nor frames."""
+    (tmp_path / "rest").touch()
+    (tmp_path / "stream").touch()
+    words = "cannot be written: (File exists|Not a directory)"
+    async with ScriptedHost(lambda _: Reply(200, {})) as host, recorded(at(host.url), tmp_path) as recording:
+        with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientOSError)):
+            await asked(f"{recording.addresses.trading_url}/v2/clock")
+        with pytest.raises(StorageError, match=words):
+            await recording.relay.run()
+    async with (
+        TranscriptServer(HELLO) as server,
+        aiohttp.ClientSession() as session,
+        recorded(at("http://127.0.0.1:9", stream_url=server.url), tmp_path) as recording,
+    ):
+        socket = await session.ws_connect(f"{recording.addresses.stream_url}/v2/iex")
+        assert (await socket.receive()).data == 1011
+        with pytest.raises(StorageError, match=words):
+            await recording.relay.run()
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", "it"])
