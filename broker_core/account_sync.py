@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 RELAXED = 6
 """While the order stream is healthy, open orders are listed this many times less often."""
+_AUDIT_TRIES = 3
 _OPENING_TRIES = 3
 
 
@@ -228,16 +229,37 @@ class AccountSync:
     async def _read_positions(self) -> None:
         positions, fills, moving = await self._positions_and_fills()
         if self._audit.is_open:
-            mismatches, rechecked = self._audit.compare(positions, fills, skip=moving), True
-            if any(self._state.audit.get(symbol) != mismatch.difference for symbol, mismatch in mismatches.items()):
-                # A fill may have happened that nobody has told us of yet.
-                rechecked = await self._rechecked()
-                positions, fills, moving = await self._positions_and_fills()
-                mismatches = self._audit.compare(positions, fills, skip=moving)
+            positions, mismatches, moving, rechecked = await self._audited(positions, fills, moving)
             self._report(mismatches, moving, rechecked=rechecked)
         else:
             positions = await self._open_audit(positions, fills, moving)
         self._state = attrs.evolve(self._state, positions=MappingProxyType({position.symbol: position for position in positions}))
+
+    async def _audited(
+        self, positions: Sequence[Position], fills: Mapping[str, Decimal], moving: set[str]
+    ) -> tuple[Sequence[Position], Mapping[str, Mismatch], set[str], bool]:
+        """What does not agree once nothing moves any more.
+
+        With it the positions, the symbols of which nothing can be said, and whether the orders could be rechecked. A fill may have happened that nobody has told us of yet, also between the
+        recheck and the read that follows it. So a difference counts when both of its sides have outlived a recheck; a symbol that never
+        stands still is looked at again by the next poll.
+        """
+        mismatches = self._audit.compare(positions, fills, skip=moving)
+        unsettled = self._news(mismatches)
+        for _ in range(_AUDIT_TRIES):
+            if not unsettled:
+                break
+            before = mismatches
+            if not await self._rechecked():
+                return positions, mismatches, moving, False
+            positions, fills, moving = await self._positions_and_fills()
+            mismatches = self._audit.compare(positions, fills, skip=moving)
+            unsettled = {symbol for symbol in self._news(mismatches) if before.get(symbol) != mismatches[symbol]}
+        settled = {symbol: mismatch for symbol, mismatch in mismatches.items() if symbol not in unsettled}
+        return positions, settled, moving | unsettled, True
+
+    def _news(self, mismatches: Mapping[str, Mismatch]) -> set[str]:
+        return {symbol for symbol, mismatch in mismatches.items() if self._state.audit.get(symbol) != mismatch.difference}
 
     async def _positions_and_fills(self) -> tuple[Sequence[Position], Mapping[str, Decimal], set[str]]:
         """The broker's positions, our fills, and the symbols whose fills moved during the read, of which nothing can be said."""

@@ -511,6 +511,31 @@ async def test_a_fill_we_had_not_heard_of_is_no_finding(desk):
     assert desk.sync.state.positions["AAPL"].qty == 3
 
 
+@pytest.mark.parametrize("times", [1, 2, 10])
+async def test_fills_between_a_recheck_and_the_read_after_it_are_no_finding(desk, times):
+    """
+    Each recheck tells of the last fill, and the next one happens before the positions are read: nothing is found, now or later.
+    """
+    await desk.sync.start()
+    recheck = desk.recheck
+    left = [times]
+
+    async def recheck_and_trade_on():
+        await recheck()
+        if left[0]:
+            left[0] -= 1
+            desk.fill("AAPL", 1)
+
+    desk.sync._recheck = recheck_and_trade_on
+    desk.fill("AAPL", 1)
+    for _ in range(5):
+        await desk.next_positions()
+
+    assert list(desk.findings) == []
+    assert desk.sync.state.audit == {}
+    assert desk.sync.state.positions["AAPL"].qty == times + 1
+
+
 async def test_a_difference_is_reported_once(desk):
     """
     A difference that stays is one finding and is not rechecked at every poll; a different one is another; agreement is noted.
