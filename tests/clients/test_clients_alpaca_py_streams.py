@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import attrs
 import pytest
 from accounts import SDK_MISSING
-from hosted_sandbox import HostedSandbox
+from hosted_sandbox import SPEED, HostedSandbox
 from sandboxes import KEY, SECRET
 
 pytest.importorskip("alpaca", reason=SDK_MISSING)
 
-from alpaca.data.live import CryptoDataStream, StockDataStream
-from alpaca.data.requests import CryptoBarsRequest, StockBarsRequest, StockQuotesRequest, StockTradesRequest
+from alpaca.data.live import CryptoDataStream, NewsDataStream, StockDataStream
+from alpaca.data.requests import CryptoBarsRequest, NewsRequest, StockBarsRequest, StockQuotesRequest, StockTradesRequest
 from alpaca.data.timeframe import TimeFrame
 from alpaca.trading.enums import OrderSide, OrderStatus, TimeInForce, TradeEvent
 from alpaca.trading.models import Order, TradeUpdate
@@ -36,7 +37,13 @@ class Live:
 
 
 @pytest.fixture
-def live(caplog: pytest.LogCaptureFixture) -> Iterator[Live]:
+def speed() -> int:
+    """How many seconds of the market pass in one."""
+    return SPEED
+
+
+@pytest.fixture
+def live(caplog: pytest.LogCaptureFixture, speed: int) -> Iterator[Live]:
     """What a stream cannot read it only logs, so that nothing may be in the log."""
     streams: list[Any] = []
     threads: list[threading.Thread] = []
@@ -46,7 +53,7 @@ def live(caplog: pytest.LogCaptureFixture) -> Iterator[Live]:
         threads.append(threading.Thread(target=stream.run, name="alpaca-py stream"))
         threads[-1].start()
 
-    with HostedSandbox() as box:
+    with HostedSandbox(speed=Fraction(speed)) as box:
         with AlpacaPy(box.addresses.trading_url, box.addresses.data_url) as sdk:
             yield Live(box, sdk, run)
             complaints = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -152,6 +159,7 @@ class Tape:
         until(lambda: all(len(self.heard[kind]) >= count for kind, count in counts.items()), bool)
 
 
+@pytest.mark.parametrize("speed", [400])
 @pytest.mark.parametrize("feed", ["iex", "sip"])
 def test_shares(live: Live, feed: str):
     """Quotes, trades and bars are heard in order, and are those that history tells."""
@@ -201,6 +209,7 @@ def test_subscriptions_come_and_go(live: Live):
     assert len(tape.heard["first"]) == heard
 
 
+@pytest.mark.parametrize("speed", [400])
 def test_pairs(live: Live):
     """Quotes, trades, bars and order books of pairs are heard, the bars as history tells them."""
     tape = Tape()
@@ -219,3 +228,42 @@ def test_pairs(live: Live):
     assert told["BTC/USD"] == [bar]
     assert tape.heard["books"][0].bids
     assert all(trade.price > 0 for trade in tape.heard["trades"])
+
+
+@pytest.mark.parametrize("speed", [400])
+def test_days_so_far_and_bars_that_were_changed(live: Live):
+    """The day's bar comes anew with every minute, and now and then a minute comes a second time."""
+    symbols = ("AAPL", "AMZN", "GOOGL", "MSFT", "NVDA", "SPY", "TSLA")
+    tape = Tape()
+    stream = StockDataStream(KEY, SECRET, url_override=f"{live.box.addresses.stream_url}/v2/sip")
+    stream.subscribe_daily_bars(tape.of("days"), "AAPL")
+    stream.subscribe_bars(tape.of("bars"), *symbols)
+    stream.subscribe_updated_bars(tape.of("updated"), *symbols)
+
+    live.run(stream)
+    tape.wait(days=2, bars=1)
+    # A minute that was over before the stream began may come a second time too.
+    changed = until(lambda: [bar for bar in tape.heard["updated"] if bar.timestamp >= tape.heard["bars"][0].timestamp], bool)[0]
+
+    first, second = tape.heard["days"][:2]
+    assert first.timestamp == second.timestamp
+    assert second.volume > first.volume
+    assert (changed.symbol, changed.timestamp) in {(bar.symbol, bar.timestamp) for bar in tape.heard["bars"]}
+
+
+@pytest.mark.parametrize("speed", [5000])
+def test_news(live: Live):
+    """Articles are heard as they appear, with their moments, and are those that history tells."""
+    tape = Tape()
+    stream = NewsDataStream(KEY, SECRET, url_override=f"{live.box.addresses.stream_url}/v1beta1/news")
+    stream.subscribe_news(tape.of("news"), "*")
+
+    live.run(stream)
+    tape.wait(news=2)
+
+    first, second = tape.heard["news"][:2]
+    assert first.created_at < second.created_at
+    told = live.sdk.news.get_news(NewsRequest(start=first.updated_at, end=second.updated_at, sort="asc", include_content=True))
+    assert [(one.id, one.headline, one.symbols, one.updated_at) for one in told.data["news"]] == [
+        (one.id, one.headline, one.symbols, one.updated_at) for one in (first, second)
+    ]
