@@ -240,9 +240,9 @@ class AccountSync:
     ) -> tuple[Sequence[Position], Mapping[str, Mismatch], set[str], bool]:
         """What does not agree once nothing moves any more.
 
-        With it the positions, the symbols of which nothing can be said, and whether the orders could be rechecked. A fill may have happened that nobody has told us of yet, also between the
-        recheck and the read that follows it. So a difference counts when both of its sides have outlived a recheck; a symbol that never
-        stands still is looked at again by the next poll.
+        With it the positions, the symbols of which nothing can be said, and whether the orders could be rechecked. A fill may have
+        happened that nobody has told us of yet, also between the recheck and the read that follows it. So a difference counts when both
+        of its sides have outlived a recheck; a symbol that never stands still is looked at again by the next poll.
         """
         mismatches = self._audit.compare(positions, fills, skip=moving)
         unsettled = self._news(mismatches)
