@@ -19,6 +19,7 @@ from paired import Pair, box_on, session_at
 from broker_core import LimitOrder, MarketOrder
 from broker_core.clock import SystemClock, seeded
 from broker_core.errors import IllegalTransition, RemoteError
+from broker_core.findings import Severity
 from broker_core.models import Channel, Gap
 from broker_core.requests import OrderRequest
 from broker_core.submission import OrderPolicy
@@ -140,7 +141,7 @@ class _Run:
         await session.stream.ready(Channel.ORDERS)
         await session.sync.refresh()
         duplicates, forgotten, wrong = compare(self._both, self._asked)
-        wrong += [f"{symbol}: the audit finds a difference of {by}" for symbol, by in session.sync.state.audit.items()]
+        wrong += [finding.text for finding in session.findings if finding.severity is Severity.CRITICAL]
         trading = [gap for gap in self._gaps if gap.feed == "trading"]
         return {
             "seconds": clock.monotonic() - began,
