@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import pytest
@@ -24,6 +24,8 @@ from alpaca.trading.models import Order, TradeUpdate
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, ReplaceOrderRequest
 from alpaca.trading.stream import TradingStream
 from alpaca_py import AlpacaPy, until
+
+_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -65,20 +67,44 @@ def live(caplog: pytest.LogCaptureFixture, speed: int) -> Iterator[Live]:
     assert complaints == []
 
 
+class Tape:
+    """What a stream has heard, by kind."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, list[Any]] = {}
+        self._news = threading.Condition()
+
+    def of(self, kind: str) -> Callable[[Any], Any]:
+        """A handler for one kind."""
+        heard = self.heard[kind] = []
+
+        async def take(item: Any) -> None:
+            with self._news:
+                heard.append(item)
+                self._news.notify_all()
+
+        return take
+
+    def wait_for(self, find: Callable[[], _T]) -> _T:
+        """What this function finds, once it finds something. What never comes is ended by the test's time limit."""
+        with self._news:
+            return self._news.wait_for(find)
+
+    def wait(self, **counts: int) -> None:
+        """Return when so many of each kind were heard."""
+        self.wait_for(lambda: all(len(self.heard[kind]) >= count for kind, count in counts.items()))
+
+
 @pytest.fixture
-def updates(live: Live) -> list[TradeUpdate]:
+def updates(live: Live) -> Tape:
     """What the trading stream has heard, which is listening already."""
-    heard: list[TradeUpdate] = []
-
-    async def take(update: TradeUpdate) -> None:
-        heard.append(update)
-
+    tape = Tape()
     stream = TradingStream(KEY, SECRET, url_override=live.box.addresses.trading_stream_url)
-    stream.subscribe_trade_updates(take)
+    stream.subscribe_trade_updates(tape.of("updates"))
     live.run(stream)
     # Nothing says that it is listening but that it hears something.
-    until(lambda: resting(live.sdk) and heard, bool)
-    return heard
+    until(lambda: resting(live.sdk) and tape.heard["updates"], bool)
+    return tape
 
 
 def resting(sdk: AlpacaPy) -> Order:
@@ -87,16 +113,18 @@ def resting(sdk: AlpacaPy) -> Order:
     return sdk.trading.submit_order(asked)
 
 
-def events(updates: list[TradeUpdate], order: Order, last: TradeEvent) -> list[TradeUpdate]:
+def events(tape: Tape, order: Order, last: TradeEvent) -> list[TradeUpdate]:
     """What was heard of an order, once it was told of this event."""
 
-    def of_order() -> list[TradeUpdate]:
-        return [update for update in updates if update.order.id == order.id]
+    def found() -> list[TradeUpdate]:
+        heard = [update for update in tape.heard["updates"] if update.order.id == order.id]
+        # alpaca-py gives the event as the text that it is on the wire, though its own word for it is at hand.
+        return heard if heard and heard[-1].event == last else []
 
-    return until(of_order, lambda found: bool(found) and found[-1].event == last)
+    return tape.wait_for(found)
 
 
-def test_an_order_filled_in_pieces(live: Live, updates: list[TradeUpdate]):
+def test_an_order_filled_in_pieces(live: Live, updates: Tape):
     """New, every piece, and the whole: each with its size and price, and the order as it was at that moment."""
     asked = MarketOrderRequest(symbol="DEMO.PARTIAL", qty=3, side=OrderSide.BUY, time_in_force=TimeInForce.GTC)
     order = live.sdk.trading.submit_order(asked)
@@ -118,7 +146,7 @@ def test_an_order_filled_in_pieces(live: Live, updates: list[TradeUpdate]):
     assert moments == sorted(moments)
 
 
-def test_an_order_cancelled_and_one_replaced(live: Live, updates: list[TradeUpdate]):
+def test_an_order_cancelled_and_one_replaced(live: Live, updates: Tape):
     """Each ends with its own event, and the one in the other's place begins with one."""
     cancelled = live.sdk.once(resting(live.sdk), OrderStatus.NEW)
     live.sdk.trading.cancel_order_by_id(cancelled.id)
@@ -130,33 +158,13 @@ def test_an_order_cancelled_and_one_replaced(live: Live, updates: list[TradeUpda
     assert events(updates, following, TradeEvent.NEW)[-1].order.replaces == replaced.id
 
 
-def test_an_order_that_the_exchange_rejects(live: Live, updates: list[TradeUpdate]):
+def test_an_order_that_the_exchange_rejects(live: Live, updates: Tape):
     """The answer took it, the stream says otherwise."""
     asked = MarketOrderRequest(symbol="DEMO.REJECT", qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY)
 
     heard = events(updates, live.sdk.trading.submit_order(asked), TradeEvent.REJECTED)
 
     assert (heard[-1].order.status, heard[-1].order.failed_at is not None) == (OrderStatus.REJECTED, True)
-
-
-class Tape:
-    """What a data stream has heard, by kind."""
-
-    def __init__(self) -> None:
-        self.heard: dict[str, list[Any]] = {}
-
-    def of(self, kind: str) -> Callable[[Any], Any]:
-        """A handler for one kind."""
-        heard = self.heard[kind] = []
-
-        async def take(item: Any) -> None:
-            heard.append(item)
-
-        return take
-
-    def wait(self, **counts: int) -> None:
-        """Return when so many of each kind were heard."""
-        until(lambda: all(len(self.heard[kind]) >= count for kind, count in counts.items()), bool)
 
 
 @pytest.mark.parametrize("speed", [400])
@@ -243,7 +251,7 @@ def test_days_so_far_and_bars_that_were_changed(live: Live):
     live.run(stream)
     tape.wait(days=2, bars=1)
     # A minute that was over before the stream began may come a second time too.
-    changed = until(lambda: [bar for bar in tape.heard["updated"] if bar.timestamp >= tape.heard["bars"][0].timestamp], bool)[0]
+    changed = tape.wait_for(lambda: [bar for bar in tape.heard["updated"] if bar.timestamp >= tape.heard["bars"][0].timestamp])[0]
 
     first, second = tape.heard["days"][:2]
     assert first.timestamp == second.timestamp
