@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import zlib
-from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,6 +21,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from broker_alpaca.config import DATA_URL, LIVE_URL, PAPER_URL, AlpacaSettings
+from broker_alpaca.recording.http import by_name, decompressed, passed_on, readable_wishes, text_of
 from broker_alpaca.recording.scrubbing import Leak, Scrubber
 from broker_alpaca.recording.shelf import DATA, TRADING, Conversation, Shelf
 from broker_alpaca.recording.tape import IN, OUT
@@ -37,14 +36,8 @@ HOST = "127.0.0.1"
 _LARGEST = 64 * 2**20
 _CLOSING = 0.5
 """Seconds that either side has to answer the end of a connection."""
-_BETWEEN_TWO = frozenset(
-    {"connection", "host", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-"""Headers that belong to one connection, and are not passed on to the next."""
 _HANDSHAKE = "sec-websocket-"
-_READABLE = ("gzip", "deflate", "identity")
 _EVENTS = "text/event-stream"
-_ZLIB_OR_GZIP = 47
 _NO_HEADERS_OF_ITS_OWN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -203,10 +196,10 @@ class Relay:
     async def _exchange(self, session: aiohttp.ClientSession, side: Side, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         url = URL(f"{side.http}{request.raw_path}", encoded=True)
-        headers = _passed_on(request.headers, "content-length", "accept-encoding")
-        headers += [("Accept-Encoding", text) for text in _readable(request.headers.getall("Accept-Encoding", ()))]
+        headers = passed_on(request.headers, "content-length", "accept-encoding")
+        headers += [("Accept-Encoding", text) for text in readable_wishes(request.headers.getall("Accept-Encoding", ()))]
         async with session.request(request.method, url, data=body or None, headers=headers, allow_redirects=False) as answer:
-            response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=_passed_on(answer.headers))
+            response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=passed_on(answer.headers))
             await response.prepare(request)
             is_kept = answer.content_type != _EVENTS
             kept, last = bytearray(), b""
@@ -229,8 +222,8 @@ class Relay:
 
     def _keep(self, side: Side, request: web.Request, body: bytes, answer: aiohttp.ClientResponse, said: bytes) -> None:
         try:
-            text = _text(_decompressed(said, answer.headers.get("Content-Encoding", "")))
-            asked = _text(body) if body else None
+            text = text_of(decompressed(said, answer.headers.get("Content-Encoding", "")))
+            asked = text_of(body) if body else None
         except Leak as leak:
             self._shelf.leave_out(f"{request.method} {self._scrubber.text(request.path)}", leak)
             return
@@ -240,11 +233,11 @@ class Relay:
                     "method": request.method,
                     "uri": side.recorded + request.raw_path.removeprefix(side.prefix),
                     "body": asked,
-                    "headers": _listed(request.headers),
+                    "headers": by_name(request.headers),
                 },
                 "response": {
                     "status": {"code": answer.status, "message": answer.reason or ""},
-                    "headers": _listed(answer.headers),
+                    "headers": by_name(answer.headers),
                     "body": {"string": text},
                 },
             }
@@ -256,7 +249,7 @@ class Relay:
         try:
             alpaca = await session.ws_connect(
                 URL(f"{side.socket}{request.raw_path}", encoded=True),
-                headers=[(name, text) for name, text in _passed_on(request.headers) if not name.lower().startswith(_HANDSHAKE)],
+                headers=[(name, text) for name, text in passed_on(request.headers) if not name.lower().startswith(_HANDSHAKE)],
                 protocols=protocols,
                 autoping=False,
                 compress=15 if is_compressed else 0,
@@ -264,7 +257,7 @@ class Relay:
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSING),
             )
         except aiohttp.WSServerHandshakeError as error:
-            return web.Response(status=error.status, headers=_passed_on(error.headers or {}, "content-length", "content-type"))
+            return web.Response(status=error.status, headers=passed_on(error.headers or {}, "content-length", "content-type"))
         client = web.WebSocketResponse(autoping=False, compress=is_compressed, max_msg_size=_LARGEST, timeout=_CLOSING, protocols=protocols)
         try:
             await client.prepare(request)
@@ -337,37 +330,3 @@ def _origin(url: str) -> str:
 
 def _moved(url: str, origin: str) -> str:
     return origin + url.removeprefix(_origin(url))
-
-
-def _passed_on(headers: Mapping[str, str], *but: str) -> list[tuple[str, str]]:
-    return [(name, text) for name, text in headers.items() if name.lower() not in _BETWEEN_TWO and name.lower() not in but]
-
-
-def _readable(asked: Iterable[str]) -> list[str]:
-    """The wishes for compression of which the answer can be read here."""
-    wishes = [wish.strip() for line in asked for wish in line.split(",")]
-    kept = [wish for wish in wishes if wish.partition(";")[0].strip().lower() in _READABLE]
-    return [", ".join(kept) or "identity"] if wishes else []
-
-
-def _decompressed(body: bytes, encoding: str) -> bytes:
-    if encoding.lower() in ("", "identity"):
-        return body
-    try:
-        return zlib.decompress(body, _ZLIB_OR_GZIP)
-    except zlib.error:
-        raise Leak(f"a body in {encoding!r} cannot be read, so nothing can be taken out of it") from None
-
-
-def _text(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        raise Leak(f"a body of {len(body)} bytes is no text, so nothing can be taken out of it") from None
-
-
-def _listed(headers: Mapping[str, Any]) -> dict[str, list[str]]:
-    listed: dict[str, list[str]] = {}
-    for name, text in headers.items():
-        listed.setdefault(name, []).append(text)
-    return listed
