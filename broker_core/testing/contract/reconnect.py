@@ -61,23 +61,29 @@ class TestReconnect(Suite):
         stream = trader.stream
         trader.needs(OrderType.MARKET, Channel.ORDERS)
         known: list[Decimal] = []
-        true: list[Decimal | None] = []
+        held: list[Decimal | None] = []
 
         async def compare(gap: Gap) -> None:
             known.append(trader.now(order).filled_qty)
             event = await trader.at_broker(order)
-            true.append(None if event is None else event.filled_qty)
+            held.append(None if event is None else event.filled_qty)
 
         stream.on_gap(compare)
         order = await trader.submit(await trader.request(symbol=symbol, qty=8))
         await trader.until(lambda: trader.now(order).filled_qty > 0, "the first piece")
-        await cut()
+        before = trader.now(order).filled_qty
+        # A connection may be back before the next piece; then it breaks again.
+        while before < 8 and held in ([], [before]):
+            before = trader.now(order).filled_qty
+            known.clear()
+            held.clear()
+            await cut()
+            await trader.until(lambda: held, "a gap")
+            assert known == held, "when the gap was told, not all was known that it says is recovered"
         ended = await trader.end_of(order)
         assert ended.state is State.FILLED
         assert ended.filled_qty == 8
-        await trader.until(lambda: true, "a gap")
         await trader.settled()
-        assert known == true, "when the gap was told, not all was known that it says is recovered"
         assert trader.now(order).filled_qty == 8
         assert trader.now(order).filled_avg_price == ended.filled_avg_price
         assert trader.orders.positions_from_fills() == {symbol: 8}
