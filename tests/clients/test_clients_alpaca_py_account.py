@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 import pytest
@@ -10,6 +10,8 @@ from accounts import SDK_MISSING
 from hosted_sandbox import START
 from sandboxes import KEY, SECRET
 from ways import Way
+
+from broker_core.clock import to_ns
 
 pytest.importorskip("alpaca", reason=SDK_MISSING)
 
@@ -27,6 +29,7 @@ from alpaca.trading.enums import (
     OrderSide,
     OrderStatus,
     PositionSide,
+    TimeInForce,
 )
 from alpaca.trading.requests import (
     ClosePositionRequest,
@@ -36,6 +39,7 @@ from alpaca.trading.requests import (
     GetCorporateAnnouncementsRequest,
     GetOptionContractsRequest,
     GetPortfolioHistoryRequest,
+    MarketOrderRequest,
     UpdateWatchlistRequest,
 )
 from alpaca_py import AlpacaPy, until
@@ -159,6 +163,22 @@ def test_clock_and_calendar(sdk: AlpacaPy):
     assert clock.next_close > clock.timestamp
     assert [day.date for day in days] == [date(2026, 3, 2) + timedelta(days=after) for after in range(5)]
     assert all(day.open <= day.close for day in days)
+
+
+@pytest.mark.parametrize("demo", [{"calendar": "XNYS", "start_ns": to_ns(datetime(2026, 11, 26, 17, tzinfo=UTC))}], ids=["holiday"])
+def test_a_holiday_in_new_york(sdk: AlpacaPy):
+    """The market is closed until Friday, which is a short day; an order waits for it."""
+    clock = sdk.trading.get_clock()
+    (friday,) = sdk.trading.get_calendar(GetCalendarRequest(start=date(2026, 11, 26), end=date(2026, 11, 29)))
+    order = sdk.trading.submit_order(MarketOrderRequest(symbol="AAPL", qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY))
+
+    assert not clock.is_open
+    assert (clock.next_open, clock.next_close) == (datetime(2026, 11, 27, 14, 30, tzinfo=UTC), datetime(2026, 11, 27, 18, tzinfo=UTC))
+    assert (friday.date, friday.open.time(), friday.close.time()) == (date(2026, 11, 27), time(9, 30), time(13))
+    assert order.status is OrderStatus.ACCEPTED
+    assert sdk.trading.get_order_by_id(order.id).expires_at == clock.next_close
+    last = sdk.stocks.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))["AAPL"]
+    assert last.timestamp == datetime(2026, 11, 25, 20, 59, 59, tzinfo=UTC)
 
 
 def test_option_contracts(sdk: AlpacaPy):
