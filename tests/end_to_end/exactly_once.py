@@ -103,9 +103,14 @@ async def prove(orders: int, *, seed: int = 1, at_once: int = 20, mode: Mode = M
 
         both.session.orders.on_change(note)
 
+        denied: list[RemoteError] = []
+
         async def one(request: OrderRequest) -> None:
             async with lanes:
-                await _to_its_end(both, request)
+                try:
+                    await _to_its_end(both, request)
+                except RemoteError as error:
+                    denied.append(error)
 
         await asyncio.gather(*(one(_request(chance)) for _ in range(orders)))
         struck: Counter[str] = Counter()
@@ -116,6 +121,10 @@ async def prove(orders: int, *, seed: int = 1, at_once: int = 20, mode: Mode = M
         await both.clock.sleep(45)
         await both.session.sync.refresh()
         duplicates, forgotten, wrong = compare(both, orders)
+        held = {order.client_order_id for order in both.held}
+        for order, error in [(error.order, error) for error in denied if error.order is not None]:
+            if order.local_id in held:
+                forgotten.append(f"{order.local_id} is held, and was denied: {error}")
         states = Counter(order.state.value for order in both.session.orders.book.orders())
         return Outcome(
             orders=orders,
@@ -136,12 +145,9 @@ def _request(chance: Random) -> OrderRequest:
 
 
 async def _to_its_end(both: Pair, request: OrderRequest) -> None:
+    """Raises RemoteError, which says that there is no such order at the exchange."""
     orders = both.session.orders
-    try:
-        order = await orders.submit(request)
-    except RemoteError:
-        # Refused, or never sent: the error says so, and the comparison holds it against the exchange.
-        return
+    order = await orders.submit(request)
     if isinstance(request, LimitOrder):
         order = await _settled(both, order)
         while not order.state.is_terminal:
