@@ -530,6 +530,17 @@ def test_the_broker_s_word_is_the_newest_of_the_present_id():
     other = apply(order, fill("e2", 1, 99, 3, raw_status="partially_filled"))
 
     assert ("new", "new") == (stale.order.raw_status, other.order.raw_status)
+
+
+def test_of_two_statements_of_one_moment_the_earlier_word_is_not_shown():
+    """An answer that names the same moment as a fill, and would lead back behind it, leaves the broker's word as it is."""
+    filled = follow([*submitted(), fill("e1", 10, 99, 2, status=State.FILLED, raw_status="filled")])
+
+    step = apply(filled, snapshot(State.ACCEPTED, 2, Source.ANSWER, raw_status="new"))
+    further = apply(follow(way_to(State.ACCEPTED)), snapshot(State.ACCEPTED, 1, raw_status="held"))
+
+    assert (step.order.state, step.order.raw_status, step.changed) == (State.FILLED, "filled", False)
+    assert further.order.raw_status == "held"
     assert (True, at(4)) == (other.changed, other.order.updated_at)
 
 
