@@ -38,9 +38,15 @@ DEFECTS = (
         r"response\.body\S*\.legs\.\d+\.legs Response body property \S+ must be object",
     ),
     Defect(
-        "what is not there is a 404, as the same documents have it at other addresses; these have no status but 200",
-        r"GET /v2/((orders|positions|watchlists|corporate_actions/announcements)/\S+|orders:by_client_order_id\S+|watchlists:by_name\S+)",
+        "what is not there is a 404, as the same documents have it at other addresses; these have no such status",
+        r"(GET|PATCH|DELETE) /v2/(orders|positions|watchlists|corporate_actions/announcements)(/|:by_client_order_id\?|:by_name\?)\S+",
         frozenset({404}),
+        _NO_SUCH_STATUS,
+    ),
+    Defect(
+        "what makes no sense is a 422, as the same documents have it at other addresses; these have no status but 200",
+        r"PATCH /v2/account/configurations|PATCH /v2/orders/\S+|POST /v2/watchlists\S*",
+        frozenset({422}),
         _NO_SUCH_STATUS,
     ),
     Defect(
@@ -51,7 +57,7 @@ DEFECTS = (
     ),
     Defect(
         "the older document names no exchange for crypto, though it has crypto; the newer one, and every client, has CRYPTO",
-        r"GET /v2/(assets|positions|watchlists)\S*",
+        r"(GET|POST|PUT) /v2/(assets|positions|watchlists)\S*",
         frozenset({200}),
         r"response\.body\S*exchange Response body property \S+ must be equal to one of the allowed values: (?!.*CRYPTO)",
     ),

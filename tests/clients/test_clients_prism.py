@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from every_get import EVERY_GET, NOTHING, NOWHERE, paths
+from every_route import EVERY_CHANGE, EVERY_GET, NOTHING, NOWHERE, path_of
 from hosted_sandbox import HostedSandbox
 from plain_http import ask
 from prisms import GENERATIONS, through_prism
@@ -19,7 +19,7 @@ from broker_demo.sandbox.answers import Host
 from broker_demo.sandbox.routes import routes
 
 SIGNED = {"APCA-API-KEY-ID": KEY, "APCA-API-SECRET-KEY": SECRET, "Content-Type": "application/json"}
-HOSTS = {route.path: route.host for route in routes() if route.method == "GET"}
+HOSTS = {route.path: route.host for route in routes()}
 
 
 @pytest.fixture(scope="module", params=sorted(GENERATIONS))
@@ -50,19 +50,22 @@ def lived(both: Between) -> Iterator[dict[str, str]]:
         parent = order(client_order_id="parent", order_class="bracket", **exits)
         order(side="sell", type="limit", order_class="oco", **exits)
         order(type="limit", limit_price="100", order_class="oto", stop_loss={"stop_price": "5"})
-        order(type="trailing_stop", trail_percent="40")
+        trailing = order(type="trailing_stop", trail_percent="40")
         order(symbol="MSFT", type="stop_limit", stop_price="5000", limit_price="5001")
         order(symbol="SPY", type="limit", limit_price="1", time_in_force="opg")
         gone = order(symbol="SPY", type="limit", limit_price="1")
         ask("DELETE", f"{url}/v2/orders/{gone['id']}", headers=SIGNED)
         old = order(symbol="SPY", type="limit", limit_price="2")
         ask("PATCH", f"{url}/v2/orders/{old['id']}", {"limit_price": "3"}, SIGNED)
+        resting = order(symbol="SPY", type="limit", limit_price="1")
         _, watchlist = ask("POST", f"{url}/v2/watchlists", {"name": "mine", "symbols": ["AAPL", "BTC/USD"]}, SIGNED)
         _, chain = ask("GET", f"{url}/v2/options/contracts?underlying_symbols=AAPL&limit=1", headers=SIGNED)
         (contract,) = chain["option_contracts"]
         yield {
             "asset_id": parent["asset_id"],
             "order_id": parent["id"],
+            "trailing_id": trailing["id"],
+            "resting_id": resting["id"],
             "watchlist_id": watchlist["id"],
             "contract": contract["symbol"],
             "contract_id": contract["id"],
@@ -70,20 +73,31 @@ def lived(both: Between) -> Iterator[dict[str, str]]:
 
 
 def test_every_address_is_asked():
-    """A new one needs its line in the list."""
-    assert set(EVERY_GET) == set(HOSTS)
+    """A new one needs its line in the lists."""
+    asked = {("GET", address) for address in EVERY_GET} | {(change.method, change.address) for change in EVERY_CHANGE}
+
+    assert asked == {(route.method, route.path) for route in routes()}
 
 
 @through_prism
 def test_every_answer_is_one_that_the_documents_describe(both: Between, lived: dict[str, str]):
-    """No violation in any answer to any GET, whether there is something to tell or not."""
+    """No violation in any answer to any request, whether there is something to tell or not."""
     statuses = {}
-    for address, path in paths(lived):
+    for address, endings in EVERY_GET.items():
         url = both.data.url if HOSTS[address] is Host.DATA else both.trading.url
-        statuses[path] = ask("GET", url + path, headers=SIGNED)[0]
-
-    assert both.faults() == []
+        for path in (path_of(address, ending, lived) for ending in endings):
+            statuses[path] = ask("GET", url + path, headers=SIGNED)[0]
     assert statuses == {path: 404 if NOWHERE in path or NOTHING in path else 200 for path in statuses}
+    assert both.faults() == []
+
+    surprises = []
+    for change in EVERY_CHANGE:
+        path = path_of(change.address, change.ending, lived)
+        status, said = ask(change.method, both.trading.url + path, change.body, SIGNED)
+        if status != change.status:
+            surprises.append((change, status, said))
+    assert surprises == []
+    assert both.faults() == []
 
 
 class Wrong(BaseHTTPRequestHandler):

@@ -1,8 +1,11 @@
-"""Every address that the sandbox answers with GET, asked in the ways that there are."""
+"""Every address of the sandbox's: what can be read, asked in the ways that there are, and what can be changed, refusals included."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
 
 NOWHERE = "NOWHERE"
 NOTHING = "00000000-0000-4000-8000-000000000000"
@@ -98,6 +101,57 @@ EVERY_GET: Mapping[str, tuple[str, ...]] = {
 """To each address as it is routed, what follows its part before the first variable piece. Names in braces are the account's."""
 
 
-def paths(names: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Every path with its query, each with the address it belongs to."""
-    return [(address, address.partition("{")[0] + ending.format_map(names)) for address, endings in EVERY_GET.items() for ending in endings]
+@attrs.frozen
+class Change:
+    """A request that is to change something, and the status of its answer. ``ending`` is as in ``EVERY_GET``."""
+
+    status: int
+    method: str
+    address: str
+    ending: str = ""
+    body: Any = None
+
+
+_ORDER = {"symbol": "MSFT", "qty": "1", "side": "buy", "type": "limit", "limit_price": "1", "time_in_force": "day"}
+
+EVERY_CHANGE: Sequence[Change] = (
+    Change(200, "PATCH", "/v2/account/configurations", body={"no_shorting": True, "trade_confirm_email": "none"}),
+    Change(422, "PATCH", "/v2/account/configurations", body={"no_shorting": "yes"}),
+    Change(422, "POST", "/v1/locates", body={"symbol": "AAPL", "qty": 100}),
+    Change(400, "POST", "/v1/locates", body={"symbol": "AAPL", "qty": 1}),
+    Change(403, "POST", "/v2/positions/{symbol_or_contract_id}/exercise", "{contract}/exercise"),
+    Change(403, "POST", "/v2/positions/{symbol_or_contract_id}/do-not-exercise", "{contract}/do-not-exercise"),
+    Change(200, "POST", "/v2/orders", body=_ORDER),
+    Change(422, "POST", "/v2/orders", body={**_ORDER, "notional": "5"}),
+    Change(422, "POST", "/v2/orders", body={**_ORDER, "symbol": NOWHERE}),
+    Change(422, "POST", "/v2/orders", body={**_ORDER, "limit_price": "1.001"}),
+    Change(403, "POST", "/v2/orders", body={**_ORDER, "qty": "1000000000"}),
+    Change(403, "POST", "/v2/orders", body={**_ORDER, "side": "sell", "client_order_id": "wash"}),
+    Change(200, "PATCH", "/v2/orders/{order_id}", "{resting_id}", {"qty": "4", "client_order_id": "another"}),
+    Change(422, "PATCH", "/v2/orders/{order_id}", "{resting_id}", {"qty": "3"}),
+    Change(404, "PATCH", "/v2/orders/{order_id}", NOTHING, {"qty": "3"}),
+    Change(204, "DELETE", "/v2/orders/{order_id}", "{trailing_id}"),
+    Change(422, "DELETE", "/v2/orders/{order_id}", "{trailing_id}"),
+    Change(404, "DELETE", "/v2/orders/{order_id}", NOTHING),
+    Change(200, "PUT", "/v2/watchlists/{watchlist_id}", "{watchlist_id}", {"name": "renamed", "symbols": ["SPY"]}),
+    Change(200, "POST", "/v2/watchlists/{watchlist_id}", "{watchlist_id}", {"symbol": "MSFT"}),
+    Change(422, "POST", "/v2/watchlists/{watchlist_id}", "{watchlist_id}", {"symbol": NOWHERE}),
+    Change(200, "DELETE", "/v2/watchlists/{watchlist_id}/{symbol}", "{watchlist_id}/SPY"),
+    Change(404, "DELETE", "/v2/watchlists/{watchlist_id}", NOTHING),
+    Change(204, "DELETE", "/v2/watchlists/{watchlist_id}", "{watchlist_id}"),
+    Change(200, "POST", "/v2/watchlists", body={"name": "mine", "symbols": ["AAPL"]}),
+    Change(422, "POST", "/v2/watchlists", body={"name": "mine", "symbols": ["AAPL"]}),
+    Change(200, "PUT", "/v2/watchlists:by_name", "?name=mine", {"name": "ours", "symbols": ["AAPL", "SPY"]}),
+    Change(200, "POST", "/v2/watchlists:by_name", "?name=ours", {"symbol": "BTC/USD"}),
+    Change(204, "DELETE", "/v2/watchlists:by_name", "?name=ours"),
+    Change(200, "DELETE", "/v2/positions/{symbol_or_asset_id}", "BTCUSD?percentage=50"),
+    Change(404, "DELETE", "/v2/positions/{symbol_or_asset_id}", NOWHERE),
+    Change(207, "DELETE", "/v2/orders"),
+    Change(207, "DELETE", "/v2/positions", "?cancel_orders=true"),
+)
+"""In this order."""
+
+
+def path_of(address: str, ending: str, names: Mapping[str, str]) -> str:
+    """The path, its query included."""
+    return address.partition("{")[0] + ending.format_map(names)
