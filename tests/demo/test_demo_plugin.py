@@ -8,6 +8,7 @@ import sys
 import pluggy
 import pytest
 
+import broker_core
 from broker_core import hookspecs
 from broker_core.clock import CountingIds, StillClock, seeded
 from broker_core.errors import ConfigError
@@ -88,6 +89,15 @@ async def test_passed_in_time_ids_and_chance_are_used():
     assert account.account_id == "DEMO-X000001"
     assert now_ns == clock.now_ns()
     assert client.seed == DemoPlugin(random=seeded(1)).broker_client({}).seed
+
+
+async def test_an_object_of_the_host_takes_the_installed_plugins_place():
+    """Two accounts at the demo broker are never guessed between, with or without its name."""
+    clock = StillClock()
+    options = {"plugins": [DemoPlugin(clock=clock)], "environ": {"BROKER_DATABASE": "off"}, "clock": clock}
+    for name in ("demo", None):
+        async with broker_core.connect(name, **options) as session:
+            assert session.client.venue.now_ns() == clock.now_ns()
 
 
 def test_every_client_is_its_own():
