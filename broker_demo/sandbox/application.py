@@ -12,7 +12,7 @@ from typing import TypeAlias
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from broker_core.errors import RequestRefused
+from broker_core.errors import ConfigError, RequestRefused, StorageError
 from broker_demo.sandbox.answers import Host, Refused, missing
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
@@ -78,8 +78,10 @@ async def _answer(request: web.Request, handler: _Next) -> web.StreamResponse:
         return response(Refused(405, "method not allowed", code=40510000).answer)
     except web.HTTPNotFound:
         return response(missing("endpoint not found").answer)
-    except web.HTTPException:
-        raise
+    except web.HTTPException as error:
+        return response(Refused(error.status, error.reason.lower(), code=error.status * 100_000 + 10_000).answer)
+    except web.RequestPayloadError:
+        return response(Refused(400, "failed to decode request body", code=40010000).answer)
     except ConnectionError:
         log.debug("sandbox: %s %s was given up before all of it was here", request.method, request.path)
         return web.Response(status=HTTPStatus.BAD_REQUEST)
@@ -98,9 +100,12 @@ async def _handle(desk: Desk, route: Route, request: web.Request) -> web.StreamR
         query=request.query,
         body=await request.read() if request.body_exists else b"",
     )
-    if route.is_slow:
-        return response(await asyncio.to_thread(route.handle, desk, call))
-    return response(route.handle(desk, call))
+    try:
+        return response(await asyncio.to_thread(route.handle, desk, call) if route.is_slow else route.handle(desk, call))
+    except (ConfigError, StorageError) as error:
+        # A file that cannot be written, or a calendar that does not know the market's moment: no request can help that.
+        log.warning("sandbox: %s %s: %s", call.method, call.path, error)
+        raise Refused(503, str(error), code=None if route.host is Host.DATA else 50310000) from None
 
 
 def _let_in(keys: KeyPair, route: Route, request: web.Request) -> None:

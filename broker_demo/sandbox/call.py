@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -12,6 +12,7 @@ import msgspec
 
 from broker_demo.sandbox.answers import Host, Refused
 from broker_demo.sandbox.moments import day_end_ns, day_start_ns, is_day, moment_ns
+from broker_demo.sandbox.numbers import read_number
 
 _TRUE = frozenset({"true", "1", "t"})
 _FALSE = frozenset({"false", "0", "f"})
@@ -85,12 +86,9 @@ class Call:
         if found is None:
             return None
         try:
-            amount = Decimal(found)
-        except InvalidOperation:
+            return read_number(found)
+        except ValueError:
             raise self.bad(f"invalid {name}: {found}") from None
-        if not amount.is_finite():
-            raise self.bad(f"invalid {name}: {found}")
-        return amount
 
     def listed(self, name: str) -> list[str]:
         """A parameter that is a list with commas, each entry once, in the order given; empty where it is absent."""

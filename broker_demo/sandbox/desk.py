@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import TypeVar
 
 import attrs
 
 from broker_core.clock import Clock, IdFactory
+from broker_core.errors import StorageError
 from broker_core.models import Asset
 from broker_demo.exchange import Exchange
 from broker_demo.prices import Prices
@@ -18,6 +21,8 @@ from broker_demo.sandbox.sockets.lines import Lines
 from broker_demo.sandbox.sockets.market_tape import MarketTape
 from broker_demo.sandbox.sockets.trade_updates import TradeUpdates
 from broker_demo.venue import Venue
+
+_T = TypeVar("_T")
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -53,6 +58,16 @@ class Desk:
         """The exchange, once all has happened, and was told, that time has brought."""
         self.venue.settle()
         return self.venue.exchange
+
+    def change(self, act: Callable[[int], _T]) -> _T:
+        """Do something to the exchange now, and return what came of it.
+
+        Raises what ``act`` raises, and StorageError where it was carried out and could not be written down.
+        """
+        done = self.venue.change(act)
+        if self.venue.unsaved is not None:
+            raise StorageError(f"carried out, and may be forgotten: {self.venue.unsaved}") from self.venue.unsaved
+        return done
 
     def asset(self, name: str) -> Asset | None:
         """What is listed under a symbol, an asset's id, or a pair without its slash; None where nothing is."""

@@ -1,6 +1,6 @@
 """The second port, through which faults come and go while the sandbox runs, and through which the exchange's own truth can be read.
 
-It asks for no keys. JSON in, JSON out; what cannot be done is answered with 400, 404, 405, 413 or 422 and ``{"message": …}``.
+It asks for no keys. JSON in, JSON out; what cannot be done is answered with 400, 404, 405, 413, 422 or 503 and ``{"message": …}``.
 
 =================================== ==================================================================================================
 ``GET /health``                     ``{"status": "ok"}``
@@ -22,13 +22,14 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
 from aiohttp import web
 
-from broker_core.errors import ConfigError, RequestRefused
+from broker_core.errors import ConfigError, RequestRefused, StorageError
 from broker_demo.paper_order import PaperOrder
 from broker_demo.sandbox.answers import Answer, Refused, found
 from broker_demo.sandbox.call import Call
@@ -66,6 +67,13 @@ async def _in_json(request: web.Request, handler: _Next) -> web.StreamResponse:
         return response(Refused(error.status or 422, str(error)).answer)
     except web.HTTPException as error:
         return response(Refused(error.status, error.reason.lower()).answer)
+    except web.RequestPayloadError:
+        return response(Refused(400, "the body cannot be decoded").answer)
+    except (ConfigError, StorageError) as error:
+        return response(Refused(503, str(error)).answer)
+    except ConnectionError:
+        log.debug("sandbox: %s %s was given up before all of it was here", request.method, request.path)
+        return web.Response(status=HTTPStatus.BAD_REQUEST)
     except Exception:
         log.exception("sandbox: %s %s failed on the second port; this is a defect", request.method, request.path)
         return response(Refused(500, "internal error; the log says more").answer)

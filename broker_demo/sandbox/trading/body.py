@@ -5,18 +5,15 @@ All raise ``Refused`` in the trading host's words. A member that is null or an e
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from broker_demo.sandbox.answers import Refused
+from broker_demo.sandbox.numbers import read_number
 
 BAD_FIELD = 40010001
-_NUMBER = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?\Z", re.ASCII)
-_LARGEST = Decimal(10) ** 15
-_SMALLEST = Decimal(10) ** -30
 _LONGEST_ID = 128
 _FLAGS = {"true": True, "false": False}
 
@@ -51,14 +48,14 @@ def amount(body: Body, name: str, path: str = "") -> Decimal | None:
     value = given(body, name)
     if value is None:
         return None
-    text = str(value)
-    if not isinstance(value, int | float | str) or _NUMBER.match(text) is None:
+    try:
+        number = read_number(str(value)) if isinstance(value, int | float | str) else None
+    except ValueError:
+        number = None
+    if number is None:
         raise bad_member(f"invalid {path or name}")
-    number = Decimal(text)
     if number <= 0:
         raise bad_member(f"{path or name.replace('_', ' ')} must be > 0")
-    if not _SMALLEST <= number < _LARGEST:
-        raise bad_member(f"invalid {path or name}")
     return number
 
 

@@ -27,7 +27,7 @@ def post_order(desk: Desk, call: Call) -> Answer:
     """``POST /v2/orders``: take an order, and answer 200."""
     body = call.json()
     request, asset = order_request(desk, body)
-    return found(desk.venue.change(partial(submitted, desk, request, asset, client_order_id(body))))
+    return found(desk.change(partial(submitted, desk, request, asset, client_order_id(body))))
 
 
 def get_orders(desk: Desk, call: Call) -> Answer:
@@ -69,7 +69,7 @@ def patch_order(desk: Desk, call: Call) -> Answer:
             check_wash(old.side, old.request.order_type, terms.limit_price, exchange.open_against(old.symbol, old.side))
         return received(desk, exchange.replace(old.order_id, terms, now_ns, new_id))
 
-    return found(desk.venue.change(act))
+    return found(desk.change(act))
 
 
 def delete_order(desk: Desk, call: Call) -> Answer:
@@ -79,13 +79,13 @@ def delete_order(desk: Desk, call: Call) -> Answer:
         desk.exchange.advance(now_ns)
         desk.exchange.cancel(_named(desk, call).order_id, now_ns)
 
-    desk.venue.change(act)
+    desk.change(act)
     return Answer(204)
 
 
 def delete_orders(desk: Desk, call: Call) -> Answer:  # noqa: ARG001  # every address is answered by a function of both
     """``DELETE /v2/orders``: take all orders out of the market, and say of each what came of asking."""
-    cancelled = desk.venue.change(partial(all_cancelled, desk))
+    cancelled = desk.change(partial(all_cancelled, desk))
     return found([{"id": order.order_id, "status": status, "body": body} for order, status, body in cancelled], 207)
 
 

@@ -58,12 +58,12 @@ def delete_position(desk: Desk, call: Call) -> Answer:
             raise call.bad("qty must be > 0")
         return _closed(desk, asset, held, wanted, now_ns)
 
-    return found(desk.venue.change(act))
+    return found(desk.change(act))
 
 
 def delete_positions(desk: Desk, call: Call) -> Answer:
     """``DELETE /v2/positions``: all of them, and with ``cancel_orders`` all open orders before; what came of each."""
-    return found(desk.venue.change(partial(_all_closed, desk, call.flag("cancel_orders"))), 207)
+    return found(desk.change(partial(_all_closed, desk, call.flag("cancel_orders"))), 207)
 
 
 def _all_closed(desk: Desk, cancel_orders: bool, now_ns: int) -> list[dict[str, Any]]:  # bound by name above
