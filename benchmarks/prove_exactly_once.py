@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import time
 from collections import Counter
@@ -106,6 +107,7 @@ def main() -> int:
     parser.add_argument("--peer", type=int, default=0, metavar="N")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    logging.basicConfig(level=logging.ERROR)
     began = time.monotonic()
     outcome = asyncio.run(ours(options.orders, seed=options.seed, at_once=options.at_once, mode=Mode(options.mode)))
     found: dict[str, Any] = attrs.asdict(outcome) | {"seconds": round(time.monotonic() - began, 1), "mode": options.mode}

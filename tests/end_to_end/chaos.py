@@ -18,7 +18,7 @@ from paired import Pair, box_on, session_at
 
 from broker_core import LimitOrder, MarketOrder
 from broker_core.clock import SystemClock, seeded
-from broker_core.errors import IllegalTransition, RemoteError
+from broker_core.errors import IllegalTransition, OrderVetoed, RemoteError
 from broker_core.findings import Severity
 from broker_core.models import Channel, Gap
 from broker_core.requests import OrderRequest
@@ -30,7 +30,6 @@ SELLING = ("ABNB", "ADBE", "ADI", "ADP", "AMAT")
 _SHORTEST, _LONGEST = 0.5, 5.0
 """Seconds between two broken sockets."""
 _REQUESTS = ({"method": "POST", "path": "/v2/orders"}, {"method": "GET", "path": "/v2/*"}, {"method": "DELETE", "path": "/v2/orders*"})
-# No 429 among them: it states a limit, and whoever keeps to 200 requests a minute cannot send twenty orders a second.
 _FAULTS: Sequence[dict[str, Any]] = (
     {"kind": "reset", "when": "before", "probability": 0.02},
     {"kind": "reset", "when": "after", "probability": 0.02},
@@ -38,6 +37,7 @@ _FAULTS: Sequence[dict[str, Any]] = (
     {"kind": "error", "when": "after", "status": 504, "probability": 0.02},
     {"kind": "html", "when": "after", "status": 502, "probability": 0.01},
     {"kind": "truncated", "probability": 0.01},
+    {"kind": "rate_limit", "retry_after": 1, "limit": 100_000, "probability": 0.01},
     {"kind": "latency", "when": "before", "seconds": 0.2, "jitter": 0.5, "probability": 0.05},
 )
 
@@ -172,7 +172,7 @@ class _Run:
         orders, clock = self._both.session.orders, self._both.clock
         try:
             order = await orders.submit(request)
-        except RemoteError:
+        except (OrderVetoed, RemoteError):
             return
         if isinstance(request, LimitOrder):
             await clock.sleep(self._chance.uniform(0, 3))

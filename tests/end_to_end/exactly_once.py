@@ -20,7 +20,7 @@ from paired import Pair, pair
 from broker_alpaca.config import Mode
 from broker_core import LimitOrder, MarketOrder
 from broker_core.clock import seeded
-from broker_core.errors import IllegalTransition, RemoteError
+from broker_core.errors import IllegalTransition, OrderVetoed, RemoteError
 from broker_core.orders import Order, OrderChange
 from broker_core.requests import OrderRequest
 
@@ -40,7 +40,7 @@ def script(seed: int) -> list[dict[str, Any]]:
         {"kind": "html", "when": "after", "status": 502, "probability": 0.04},
         {"kind": "truncated", "probability": 0.04},
         {"kind": "empty", "probability": 0.03},
-        {"kind": "rate_limit", "retry_after": 1, "probability": 0.04},
+        {"kind": "rate_limit", "retry_after": 1, "limit": 100_000, "probability": 0.04},
         {"kind": "duplicate", "answer": "first", "probability": 0.03},
         {"kind": "duplicate", "answer": "second", "probability": 0.03},
         # Longer than anybody waits: the order takes effect when its sender has long begun to look for it.
@@ -103,13 +103,13 @@ async def prove(orders: int, *, seed: int = 1, at_once: int = 20, mode: Mode = M
 
         both.session.orders.on_change(note)
 
-        denied: list[RemoteError] = []
+        denied: list[OrderVetoed | RemoteError] = []
 
         async def one(request: OrderRequest) -> None:
             async with lanes:
                 try:
                     await _to_its_end(both, request)
-                except RemoteError as error:
+                except (OrderVetoed, RemoteError) as error:
                     denied.append(error)
 
         await asyncio.gather(*(one(_request(chance)) for _ in range(orders)))
@@ -145,7 +145,7 @@ def _request(chance: Random) -> OrderRequest:
 
 
 async def _to_its_end(both: Pair, request: OrderRequest) -> None:
-    """Raises RemoteError, which says that there is no such order at the exchange."""
+    """Raises OrderVetoed and RemoteError, which say that there is no such order at the exchange."""
     orders = both.session.orders
     order = await orders.submit(request)
     if isinstance(request, LimitOrder):

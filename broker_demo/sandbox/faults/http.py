@@ -18,7 +18,6 @@ from broker_demo.sandbox.faults.plan import Fault, Faults
 from broker_demo.sandbox.faults.terms import Channel, Kind, When, Which
 from broker_demo.sandbox.resets import reset
 
-_REQUESTS_A_MINUTE = 200
 _DATA_PATHS = ("/v2/stocks", "/v1beta", "/v1/")
 _TRADING_STREAM = "/stream"
 
@@ -97,7 +96,7 @@ async def _rate_limit(trip: _Trip, fault: Fault) -> web.StreamResponse:
     done = response(Refused(429, terms.message or "too many requests.", code=terms.code).answer)
     resets = trip.faults.clock.now_ns() // 1_000_000_000 + round(terms.seconds or 1)
     done.headers.update(
-        {"X-RateLimit-Limit": str(_REQUESTS_A_MINUTE), "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(resets)},
+        {"X-RateLimit-Limit": str(terms.limit), "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(resets)},
     )
     if terms.retry_after is not None:
         done.headers["Retry-After"] = terms.retry_after

@@ -267,6 +267,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "code": _whole(0, 2**53),
         "message": _text,
         "retry_after": _retry_after,
+        "limit": _whole(1),
         "answer": _one_of(Which),
         "member": _text,
         "value": _any,
@@ -289,7 +290,7 @@ _OF_POINTS: Mapping[Point, tuple[str, ...]] = MappingProxyType(
 _OF_KINDS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         Kind.LATENCY: ("seconds", "jitter", "when"),
-        Kind.RATE_LIMIT: ("seconds", "retry_after", "message", "code"),
+        Kind.RATE_LIMIT: ("seconds", "retry_after", "limit", "message", "code"),
         Kind.ERROR: ("status", "message", "code", "when"),
         Kind.HTML: ("status", "when"),
         Kind.RESET: ("when",),

@@ -148,6 +148,8 @@ class Terms:
     code: int | None = None
     message: str | None = None
     retry_after: str | None = None
+    limit: int = 200
+    """Requests a minute."""
     answer: Which = Which.SECOND
     member: str | None = None
     value: Any = None
