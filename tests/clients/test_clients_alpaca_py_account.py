@@ -106,13 +106,17 @@ def test_positions(sdk: AlpacaPy):
 
 
 def test_portfolio_history(sdk: AlpacaPy):
-    """Each moment has its equity, gain and part gained; with nothing traded they stand still."""
-    history = sdk.trading.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="5Min", extended_hours=True))
+    """Each moment has its equity, and what was gained since the beginning, as an amount and as a part of it."""
+    sdk.bought("AAPL", 100)
+    history = sdk.trading.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="1Min", extended_hours=True))
 
-    assert history.timeframe == "5Min"
-    assert len(history.timestamp) == len(history.equity) == len(history.profit_loss) == len(history.profit_loss_pct)
-    assert history.base_value == 100_000
-    assert sdk.trading.get_portfolio_history().timestamp is not None
+    assert (history.timeframe, history.base_value) == ("1Min", 100_000)
+    assert len(history.timestamp) == len(history.equity) == len(history.profit_loss) == len(history.profit_loss_pct) > 0
+    assert history.timestamp == sorted(set(history.timestamp))
+    for equity, gain, part in zip(history.equity, history.profit_loss, history.profit_loss_pct, strict=True):
+        assert (gain, part) == (pytest.approx(equity - 100_000, abs=0.01), pytest.approx(gain / 100_000, abs=1e-4))
+    assert history.equity[-1] == pytest.approx(float(sdk.trading.get_account().equity), rel=1e-3)
+    assert sdk.trading.get_portfolio_history().timeframe == "1D"
 
 
 def test_watchlists(sdk: AlpacaPy):
