@@ -40,8 +40,9 @@ get through.
 
 ``latency`` [``seconds``, ``jitter`` 0, ``when`` "before"]
     ``seconds`` go by, and up to ``jitter`` more by chance, "before" the request takes effect, or "after" it.
-``rate_limit`` [``seconds`` 1, ``retry_after``, ``message``, ``code``]
-    429 without effect. ``X-RateLimit-Reset`` lies ``seconds`` ahead; ``Retry-After`` is sent where ``retry_after`` is given.
+``rate_limit`` [``seconds`` 1, ``limit`` 200, ``retry_after``, ``message``, ``code``]
+    429 without effect. It states ``limit`` requests a minute, and a reset ``seconds`` ahead; ``Retry-After`` is sent where
+    ``retry_after`` is given.
 ``error`` [``status`` 500, ``message``, ``code``, ``when`` "before"]
     An error in Alpaca's shape, from 400 to 599, "before" the request takes effect, or "after" it.
 ``html`` [``status`` 502, ``when`` "before"]
