@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -45,6 +46,11 @@ from alpaca.trading.requests import (
 from alpaca_py import AlpacaPy, until
 
 
+def unset(model: Any) -> set[str]:
+    """The members of a model that were not in the answer, or null."""
+    return {name for name in type(model).model_fields if getattr(model, name) is None}
+
+
 def test_the_account_before_and_after_a_purchase(sdk: AlpacaPy):
     """What a position is worth is missing from the cash and present in the market value."""
     before = sdk.trading.get_account()
@@ -52,6 +58,7 @@ def test_the_account_before_and_after_a_purchase(sdk: AlpacaPy):
     after = sdk.trading.get_account()
 
     assert (before.status, before.cash, before.equity, before.trading_blocked) == (AccountStatus.ACTIVE, "100000", "100000", False)
+    assert unset(after) == set()
     assert float(after.cash) == pytest.approx(100_000 - 10 * float(order.filled_avg_price))
     assert float(after.equity) == pytest.approx(float(after.cash) + float(after.long_market_value))
 
@@ -62,6 +69,7 @@ def test_configurations(sdk: AlpacaPy):
 
     changed = sdk.trading.set_account_configurations(found.model_copy(update={"no_shorting": True}))
 
+    assert unset(found) == set()
     assert changed == found.model_copy(update={"no_shorting": True})
     assert sdk.trading.get_account_configurations() == changed
 
@@ -81,6 +89,7 @@ def test_positions(sdk: AlpacaPy):
         AssetExchange.NASDAQ,
         AssetClass.US_EQUITY,
     )
+    assert unset(apple) == {"swap_rate", "avg_entry_swap_rate", "usd"}, "these are of accounts in other currencies"
     assert float(apple.market_value) == pytest.approx(10 * float(apple.current_price))
     assert float(apple.unrealized_pl) == pytest.approx(float(apple.market_value) - float(apple.cost_basis))
     assert positions["BTCUSD"].asset_class is AssetClass.CRYPTO
@@ -148,6 +157,7 @@ def test_assets(sdk: AlpacaPy):
     assert {asset.asset_class for asset in shares} == {AssetClass.US_EQUITY}
     assert apple in shares
     assert (apple.exchange, apple.tradable, apple.fractionable) == (AssetExchange.NASDAQ, True, True)
+    assert unset(apple) == {"min_order_size", "min_trade_increment", "price_increment"}, "these are of pairs"
     assert sdk.trading.get_asset(apple.id) == apple
     (bitcoin,) = [asset for asset in pairs if asset.symbol == "BTC/USD"]
     assert bitcoin.min_trade_increment > 0
@@ -194,6 +204,7 @@ def test_option_contracts(sdk: AlpacaPy):
     assert len(first.option_contracts) == 3
     assert not {contract.id for contract in first.option_contracts} & {contract.id for contract in second.option_contracts}
     (contract, *_) = first.option_contracts
+    assert unset(contract) == {"open_interest", "open_interest_date", "close_price", "close_price_date"}, "nobody trades it"
     assert (contract.underlying_symbol, contract.type, contract.size) == ("AAPL", ContractType.CALL, "100")
     assert contract.underlying_asset_id == sdk.trading.get_asset("AAPL").id
     assert sdk.trading.get_option_contract(contract.symbol) == contract
