@@ -203,37 +203,44 @@ def load(environ: Mapping[str, str] | None = None, options: Mapping[str, object]
     tables = {
         name: content.pop(name) for name in list(content) if isinstance(content[name], dict) and name.partition("_")[0] not in _RESERVED
     }
-    settings = _merge(
-        _checked(_flat(path, content), lambda key: f"{path}: {key}"),
-        _checked(_from_environ(environ), variable),
-        _checked(given, lambda key: f"option {key}"),
+    # The later one counts where several say something.
+    settings = _settings(
+        {
+            **_checked(_flat(path, content), lambda key: f"{path}: {key}"),
+            **_checked(_from_environ(environ), variable),
+            **_checked(given, lambda key: f"option {key}"),
+        }
     )
     plugins = {name: _plugin_table(f"{path}: {name}", table) for name, table in tables.items()}
     return attrs.evolve(settings, plugins=plugins, file=path)
 
 
-def _merge(*layers: dict[str, Any]) -> Settings:
-    # Late, because the library brings its command-line half along.
-    from typed_settings import load_settings
-    from typed_settings.converters import TSConverter
-    from typed_settings.loaders import DictLoader
-
-    return load_settings(Settings, [DictLoader(layer) for layer in layers], converter=TSConverter())
+def _settings(values: Mapping[str, Any]) -> Settings:
+    own: dict[str, Any] = {}
+    tables: dict[str, dict[str, Any]] = {name: {} for name in _TABLES}
+    for key, value in values.items():
+        table, _, name = key.rpartition(".")
+        (tables[table] if table else own)[name] = value
+    return Settings(
+        **own,
+        sync=SyncSettings(**tables["sync"]),
+        orders=OrderSettings(**tables["orders"]),
+        stream=StreamSettings(**tables["stream"]),
+        market_data=MarketDataSettings(**tables["market_data"]),
+    )
 
 
 def _checked(values: Mapping[str, object], shown: Callable[[str], str]) -> dict[str, Any]:
-    """The values by table and key, each of its type. ``shown`` tells what to call a key in an error."""
+    """The values by key, each of its type. ``shown`` tells what to call a key in an error."""
     checked: dict[str, Any] = {}
     for key, value in values.items():
         field = _FIELDS.get(key)
         if field is None:
             raise ConfigError(f"{shown(key)} is unknown; {_advice(key, KEYS)}")
         try:
-            converted = field.converter(value)
+            checked[key] = field.converter(value)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{shown(key)}: {error}") from None
-        table, _, name = key.rpartition(".")
-        (checked.setdefault(table, {}) if table else checked)[name] = converted
     return checked
 
 

@@ -122,14 +122,13 @@ ALLOWED_IN_FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "urllib3": ("broker_alpaca/sdk.py",),
     "exchange_calendars": ("broker_demo/trading_hours.py",),
     "rich": ("broker_core/cli/*",),
-    "typed_settings": ("broker_core/config.py",),
     "platformdirs": ("broker_core/config.py", "broker_core/cli/*"),
 }
 """Third-party packages by the files that may import them; what is in neither table may be imported nowhere."""
 
 HEAVY = frozenset(
     {"aiohttp", "alpaca", "cattrs", "click", "exchange_calendars", "msgspec", "numpy", "pandas", "peewee", "playhouse"}
-    | {"platformdirs", "psycopg", "pyarrow", "requests", "rich", "sqlite3", "stamina", "typed_settings"}
+    | {"platformdirs", "psycopg", "pyarrow", "requests", "rich", "sqlite3", "stamina"}
 )
 """What a fresh ``import broker_core`` must not load."""
 

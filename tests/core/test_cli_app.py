@@ -65,7 +65,7 @@ def test_first_page_is_light(arguments: list[str]):
     code, *modules = done.stderr.split()
 
     assert code == "0"
-    heavy = {"pandas", "numpy", "peewee", "aiohttp", "rich", "typed_settings", "asyncio", "pluggy"}
+    heavy = {"pandas", "numpy", "peewee", "aiohttp", "rich", "asyncio", "pluggy"}
     workers = {f"broker_core.{name}" for name in ("session", "plugins", "order_manager", "streaming", "market_data", "config", "models")}
     assert not (heavy | workers) & set(modules)
     assert {name for name in modules if name.startswith("broker_core.cli.")} == {
