@@ -51,6 +51,8 @@ class StateFile:
 
     def lock(self) -> None:
         """Take the account for this process. Raises ConfigError when another has it, or the folder cannot be written."""
+        if not self.path.name:
+            raise ConfigError(f"{self.path}: the demo account cannot be kept here: this is a folder")
         lock_path = self.path.with_name(f"{self.path.name}.lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

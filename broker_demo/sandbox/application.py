@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -22,6 +21,7 @@ from broker_demo.sandbox.faults.sockets import bent
 from broker_demo.sandbox.route import Route
 from broker_demo.sandbox.routes import routes
 from broker_demo.sandbox.signing import KeyPair
+from broker_demo.sandbox.slow_work import SlowWork
 from broker_demo.sandbox.sockets.endpoints import endpoints
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ def application(desk: Desk) -> web.Application:
     """All addresses of the two hosts, sockets included, over one desk."""
     found = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_with_faults(desk)])
     found.cleanup_ctx.append(partial(_under_faults, desk))
-    handlers: dict[tuple[str, str], _Next] = {(route.method, route.path): partial(_handle, desk, route) for route in routes()}
+    slow = SlowWork()
+    handlers: dict[tuple[str, str], _Next] = {(route.method, route.path): partial(_handle, desk, slow, route) for route in routes()}
     for path, talk in endpoints().items():
         handlers["GET", path] = partial(_talk_or_answer, partial(talk, desk), handlers.get(("GET", path)))
     for (method, path), handler in handlers.items():
@@ -90,7 +91,7 @@ async def _answer(request: web.Request, handler: _Next) -> web.StreamResponse:
         return response(Refused(500, "internal server error occurred", code=50010000).answer)
 
 
-async def _handle(desk: Desk, route: Route, request: web.Request) -> web.StreamResponse:
+async def _handle(desk: Desk, slow: SlowWork, route: Route, request: web.Request) -> web.StreamResponse:
     _let_in(desk.keys, route, request)
     call = Call(
         method=request.method,
@@ -101,7 +102,8 @@ async def _handle(desk: Desk, route: Route, request: web.Request) -> web.StreamR
         body=await request.read() if request.body_exists else b"",
     )
     try:
-        return response(await asyncio.to_thread(route.handle, desk, call) if route.is_slow else route.handle(desk, call))
+        answer = partial(route.handle, desk, call)
+        return response(await slow.do(answer) if route.is_slow else answer())
     except (ConfigError, StorageError) as error:
         # A file that cannot be written, or a calendar that does not know the market's moment: no request can help that.
         log.warning("sandbox: %s %s: %s", call.method, call.path, error)

@@ -18,7 +18,8 @@ LOOPBACK = "127.0.0.1"
 class SandboxSettings:
     """The demo broker's own settings, and those of the wire around it.
 
-    Raises ConfigError for a host that others could reach, unless ``reachable`` says that this is meant.
+    Raises ConfigError for a host that others could reach, unless ``reachable`` says that this is meant, and for keys that no header
+    could carry.
     """
 
     demo: DemoSettings = attrs.field(factory=DemoSettings)
@@ -39,6 +40,9 @@ class SandboxSettings:
                 f"host: {self.host} can be reached from other machines, and the sandbox is made to be misused; "
                 "bind 127.0.0.1, or say --i-know"
             )
+        for name, text in (("key", self.key), ("secret", self.secret.reveal())):
+            if not all("!" <= letter <= "~" for letter in text):
+                raise ConfigError(f"{name}: it holds letters that no client could send; take ASCII without blanks")
 
 
 def _is_loopback(host: str) -> bool:

@@ -137,7 +137,7 @@ def read_script(path: Path) -> list[Terms]:
         raise ConfigError(f"{path}: the script of faults cannot be read: {error.strerror or error}") from None
     try:
         found = msgspec.json.decode(content) if path.suffix.lower() == ".json" else tomllib.loads(content.decode())
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         language = "JSON" if path.suffix.lower() == ".json" else "TOML"
         raise ConfigError(f"{path}: the script of faults is not {language}: {' '.join(str(error).split())}") from None
     return read_faults(found, str(path))

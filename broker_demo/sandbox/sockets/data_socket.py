@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from broker_core.clock import Clock
+from broker_core.errors import ConfigError
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.faults.terms import Channel
 from broker_demo.sandbox.faults.terms import Kind as Fault
@@ -17,6 +19,8 @@ from broker_demo.sandbox.sockets.codec import Codec, wants_msgpack
 from broker_demo.sandbox.sockets.feeds import FEEDS, Market
 from broker_demo.sandbox.sockets.lines import Kind, Line
 from broker_demo.sandbox.sockets.subscriptions import INVALID, Subscriptions, Unwanted
+
+log = logging.getLogger(__name__)
 
 SIGN_IN_WITHIN = 10.0
 """Seconds that a client has for signing in."""
@@ -104,12 +108,17 @@ class _Talk:
         if subscriptions.feed.market is Market.OPTIONS and not self._line.codec.is_msgpack:
             self._error(412, "option messages are only available in MsgPack format")
             return
-        # What happened before is nobody's who had not subscribed to it.
-        self._desk.settled()
         try:
+            # What happened before is nobody's who had not subscribed to it.
+            self._desk.settled()
             subscriptions.change(said, most=self._desk.lines.limits.symbols)
         except Unwanted as unwanted:
             self._error(unwanted.code, str(unwanted))
+            return
+        except ConfigError as error:
+            # A calendar that does not know the market's moment.
+            log.warning("sandbox: %s: %s", self._line.path, error)
+            self._error(500, "internal error")
             return
         self._line.send([subscriptions.acknowledged()])
         self._desk.tape.route(self._line, subscriptions.feed, subscriptions.wish, self._desk.prices, self._desk.exchange.now_ns)
