@@ -106,7 +106,10 @@ class Floor:
         """The next moment at which something may happen by itself; the present one while an order waits to be matched."""
         if self.state.unmatched:
             return self.state.now_ns
-        return min(self._bells.next_ns, self._first_tick_ns())
+        # Asked after every order, so the symbols with open orders are not gone through each time.
+        if self._quiet_until_ns <= self.state.now_ns:
+            self._quiet_until_ns = self._first_tick_ns()
+        return self._bells.next_ns if self.book.is_quiet else min(self._bells.next_ns, self._quiet_until_ns)
 
     def _ring(self, until_ns: int) -> None:
         while self._bells.next_ns <= until_ns:

@@ -40,7 +40,7 @@ class Funds:
 
     def buying_power(self, *, without: PaperOrder | None = None) -> Decimal:
         """The money that is free, not counting the claim of one order; below zero when shorts have risen too far."""
-        shorts = sum((-held.qty * self._mark(symbol) for symbol, held in self._ledger.positions.items() if held.qty < 0), start=ZERO)
+        shorts = sum((-held.qty * self._mark(symbol) for symbol, held in self._ledger.shorts.items()), start=ZERO)
         return self._ledger.cash - 2 * shorts - self.claimed_amount(without=without)
 
     def held(self, symbol: str, side: Side) -> Decimal:

@@ -94,6 +94,8 @@ class Ledger:
     fills: list[Fill] = attrs.field(factory=list)
     busts: list[Bust] = attrs.field(factory=list)
     cash: Decimal = attrs.field(init=False)
+    shorts: dict[str, Holding] = attrs.field(init=False, factory=dict)
+    """The holdings below zero, by symbol. Every order asks for them."""
     _holdings: dict[str, Holding] = attrs.field(init=False, factory=dict)
     _by_id: dict[str, Fill] = attrs.field(init=False, factory=dict)
     _busted: set[str] = attrs.field(init=False, factory=set)
@@ -108,7 +110,14 @@ class Ledger:
 
     def _apply(self, fill: Fill) -> None:
         self.cash -= fill.cost
-        self._holdings[fill.symbol] = self.holding(fill.symbol).after(fill.signed_qty, fill.price)
+        self._hold(fill.symbol, self.holding(fill.symbol).after(fill.signed_qty, fill.price))
+
+    def _hold(self, symbol: str, holding: Holding) -> None:
+        self._holdings[symbol] = holding
+        if holding.qty < 0:
+            self.shorts[symbol] = holding
+        else:
+            self.shorts.pop(symbol, None)
 
     def book(self, fill: Fill) -> None:
         """Enter an execution."""
@@ -128,7 +137,7 @@ class Ledger:
         for other in self.fills:
             if other.symbol == fill.symbol and other.execution_id not in self._busted:
                 holding = holding.after(other.signed_qty, other.price)
-        self._holdings[fill.symbol] = holding
+        self._hold(fill.symbol, holding)
 
     def fill(self, execution_id: str) -> Fill | None:
         """The execution of this id, taken back or not."""

@@ -77,6 +77,11 @@ class OrderBook:
         """The symbols with open orders, in alphabetical order."""
         return sorted(self._open)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no order is open."""
+        return not self._open
+
     def open(self) -> list[PaperOrder]:
         """All open orders, symbol by symbol."""
         return [order for symbol in self.open_symbols() for order in self.open_in(symbol)]

@@ -114,6 +114,18 @@ def test_execution_is_taken_back_once(number):
         ledger.bust(bust(number))
 
 
+def test_shorts_are_the_positions_below_zero():
+    """A short is known as one from the sale until it is bought back, also when that is taken back, and in books made anew."""
+    ledger = booked(fill(1, "sell", 10, 10), fill(2, "buy", 1, 7, "XYZ"))
+    assert ledger.shorts == {"ABC": ledger.holding("ABC")}
+
+    ledger.book(fill(3, "buy", 10, 9))
+    assert ledger.shorts == {}
+
+    ledger.bust(bust(3))
+    assert Ledger(ledger.opening_cash, ledger.fills, ledger.busts).shorts == ledger.shorts == {"ABC": ledger.holding("ABC")}
+
+
 def test_books_are_rebuilt_from_their_entries():
     """Books made of the same executions and busts are the same books."""
     ledger = booked(fill(1, "buy", 10, 10), fill(2, "sell", 3, 20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +28,8 @@ _ENDS: Mapping[Status, str] = MappingProxyType(
 )
 _NEVER: Mapping[str, None] = MappingProxyType(dict.fromkeys(_ENDS.values()))
 _AVERAGE_STEP = Decimal("0.000000001")
+_text_of = lru_cache(maxsize=1024)(moment_text)
+"""An order is told of several times in a row, each time with moments it had before."""
 
 
 def order_record(order: PaperOrder, *, legs: Sequence[PaperOrder] | None = None, status: str | None = None) -> dict[str, Any]:
@@ -37,11 +40,11 @@ def order_record(order: PaperOrder, *, legs: Sequence[PaperOrder] | None = None,
     record: dict[str, Any] = {
         "id": order.order_id,
         "client_order_id": order.client_order_id,
-        "created_at": moment_text(order.created_ns),
-        "updated_at": moment_text(order.updated_ns),
-        "submitted_at": moment_text(order.submitted_ns or order.created_ns),
+        "created_at": _text_of(order.created_ns),
+        "updated_at": _text_of(order.updated_ns),
+        "submitted_at": _text_of(order.submitted_ns or order.created_ns),
         **_NEVER,
-        "expires_at": moment_text(order.expires_ns or order.created_ns + _LIFE_NS),
+        "expires_at": _text_of(order.expires_ns or order.created_ns + _LIFE_NS),
         "replaced_by": order.replaced_by,
         "replaces": order.replaces,
         "asset_id": identity("asset", order.symbol),
