@@ -55,6 +55,7 @@ class Reconciler:
         self._settling: dict[str, asyncio.Task[None]] = {}
         self._nudges: dict[str, asyncio.Event] = {}
         self._resent: set[str] = set()
+        self._began = clock.now()
         self.tried = asyncio.Event()
         """Set when the first listing at the start was read, or could not be."""
 
@@ -95,7 +96,8 @@ class Reconciler:
         asked_at = self._clock.now()
         listing = await self._ask(self._orders.listing(since - _OVERLAP))
         for event in listing:
-            await self._book.adopt(event)
+            if not self._is_past(event):
+                await self._book.adopt(event)
         fills = await self._fills(since - _OVERLAP)
         for event in fills:
             await self._book.receive(event)
@@ -223,6 +225,15 @@ class Reconciler:
                 log.warning("order %s: %s", local_id, error)
             return
         await self._book.receive(self._proof(local_id, reason))
+
+    def _is_past(self, event: OrderEvent) -> bool:
+        """Whether this is an order that had ended before we began, and that nobody here holds: no business of ours any more.
+
+        An order that has been open for long makes the first listing reach back to before what the journal still gives out; what ended
+        since would be taken for somebody else's, and written down a second time.
+        """
+        has_ended = event.status is not None and event.status.is_terminal
+        return has_ended and event.at < self._began and self._book.find(event) is None
 
     async def _look_up_missing(self, listing: Sequence[OrderEvent], asked_at: datetime) -> None:
         """Orders that we hold for working, sent before the listing was asked for, and not in it: each is asked after."""

@@ -936,3 +936,24 @@ async def test_an_order_cancelled_at_the_gate_is_never_sent(desk: Desk):
 
     assert order.state is State.CANCELED
     assert desk.broker.sent == []
+
+
+async def test_an_order_that_has_rested_for_long_brings_back_no_others_of_its_time(desk: Desk):
+    """A listing from long ago holds orders that have ended since and that the journal gives out no more: nothing is written of them."""
+    async with desk.session() as session:
+        resting = await session.orders.submit(BUY)
+        ended = await session.orders.submit(BUY)
+        desk.broker.fill(ended.local_id, 10, 99)
+        await session.orders.done(ended)
+    written = len(desk.memory.written)
+    await desk.clock.advance(8 * 24 * 3600)
+    async with desk.session() as session:
+        await desk.clock.advance(60)
+
+        assert [order.local_id for order in session.orders.book.orders()] == [resting.local_id]
+        assert session.orders.positions_from_fills() == {}
+        assert "created" not in [kind for kind, _ in desk.memory.written[written:]]
+        desk.broker.place_elsewhere("ELSEWHERE", BUY)
+        desk.broker.fill("ELSEWHERE", 10, 99)
+        await desk.clock.advance(60)
+        assert session.orders.positions_from_fills() == {"AAPL": 10}
