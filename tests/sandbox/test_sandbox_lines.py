@@ -127,13 +127,14 @@ async def test_slow_line_delays_each_frame_by_the_clock(box: Sandbox, clock: Sti
 
 
 async def test_slow_client_is_told_and_cut_off(box: Sandbox):
-    """More bytes than may wait are thrown away; the client is told why, and the connection is closed."""
+    """Where more bytes wait than may, and there is more to say, they are thrown away; the client is told why, and cut off."""
     box.desk.lines.limits.unsent = 1000
     async with DataWire(box) as wire, TradingWire(box) as other:
         await wire.hear()
         await other.ask(authenticate())
-        only(box).send([{"T": "q", "n": number} for number in range(BATCH)])
-        only(box, Kind.TRADING).send([{"n": number} for number in range(BATCH)])
+        for line in (only(box), only(box, Kind.TRADING)):
+            line.send([{"T": "q", "n": number} for number in range(BATCH)])
+            line.send([{"T": "q", "n": BATCH}])
 
         assert await wire.hear() == [{"T": "error", "code": 407, "msg": "slow client"}]
         assert await wire.hear() is None
@@ -143,10 +144,12 @@ async def test_slow_client_is_told_and_cut_off(box: Sandbox):
 
 
 async def test_client_that_keeps_up_may_be_sent_any_amount(box: Sandbox):
-    """Only what waits is counted: what has been written makes room."""
+    """Only what waits is counted: what has been written makes room, and what is said at once may be longer."""
     box.desk.lines.limits.unsent = 1000
     async with DataWire(box) as wire:
         await wire.hear()
+        only(box).send([{"T": "q", "n": number} for number in range(BATCH)])
+        assert len(await wire.hear()) == BATCH
         for number in range(30):
             only(box).send([{"T": "q", "n": number, "filler": "x" * 100}])
 

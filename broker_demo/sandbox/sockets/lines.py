@@ -57,7 +57,8 @@ class Limits:
 class Line:
     """One open socket, made by ``Lines.open``.
 
-    ``overflow`` is the last thing it says to a client that reads too slowly: one for whom more than ``room`` bytes wait.
+    ``overflow`` is the last thing it says to a client that reads too slowly: one for whom more than ``room`` bytes wait when there is more
+    to say. What is said at once may be longer, as it is after a pause of this side's own.
     """
 
     def __init__(
@@ -100,16 +101,17 @@ class Line:
         """Put messages into the queue; does nothing on a line that is closing or silent. Never waits."""
         if self._is_mute or self._code is not None:
             return
+        if self._queued > self._room:
+            self._forget()
+            self._put(Parcel([self._overflow]).frames(self.codec))
+            self.close(_POLICY)
+            return
         parcel = messages if isinstance(messages, Parcel) else Parcel(messages)
         if self.bend is None:
             frames = parcel.frames(self.codec)
         else:
             frames = self.codec.frames(self.bend(self.kind.value, [_as_object(message) for message in parcel.messages]))
         self._put(frames)
-        if self._queued > self._room:
-            self._forget()
-            self._put(Parcel([self._overflow]).frames(self.codec))
-            self.close(_POLICY)
 
     def close(self, code: int = 1000) -> None:
         """Close it as the protocol has it, after what is in the queue."""
