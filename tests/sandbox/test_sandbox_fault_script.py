@@ -62,6 +62,7 @@ def test_every_kind_and_every_term_is_documented():
         ("a.toml", "[[fault]\n", "the script of faults is not TOML: "),
         ("a.toml", "\ufeffx", "the script of faults is not TOML: "),
         ("a.json", "[[fault]]", "the script of faults is not JSON: "),
+        ("a.toml", f"x = {'9' * 5000}", "the script of faults is not TOML: "),
         ("a.json", "7", "the script of faults is no table; write one [[fault]] for each"),
         ("a.toml", "faults = []", "'faults' is unknown; did you mean fault? Known: fault"),
         ("a.toml", "[fault]\nkind = 'error'", "fault is no list; write one [[fault]] for each"),
