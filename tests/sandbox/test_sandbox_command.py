@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+
+from broker_core.errors import ConfigError
+from broker_core.secret import Secret
+from broker_demo.sandbox.settings import SandboxSettings
+from broker_demo.state import StateFile
 
 COMMAND = [sys.executable, "-m", "broker_core.cli", "sandbox"]
 
@@ -52,6 +58,42 @@ def test_one_line_says_where_it_is_and_sigterm_ends_it_within_two_seconds():
         assert out == ""
         assert "seed 7" in error
         assert "hush-hush" not in error
+
+
+def test_sigterm_amid_all_kinds_of_work_ends_it_within_two_seconds(tmp_path: Path):
+    """Fifty sockets, half a body, pages that nobody fetches, and answers that take minutes: it ends soon, and the account is kept."""
+    account = tmp_path / "account.json"
+    with running("--always-open", "--seed", "7", "--state", str(account)) as (addresses, process):
+        order = {"symbol": "AAPL", "qty": "3", "side": "buy", "type": "limit", "limit_price": "5", "time_in_force": "gtc"}
+        ask(addresses, "POST", "/v2/orders", order | {"client_order_id": "mine"})
+        slow = json.dumps({"kind": "latency", "seconds": 60, "path": "/v2/clock"}).encode()
+        with urlopen(Request(addresses["admin_url"] + "/faults", slow, method="POST"), timeout=30) as answer:  # noqa: S310  # loopback
+            assert answer.status == 201
+        keys = f"Host: x\r\nAPCA-API-KEY-ID: {addresses['key']}\r\nAPCA-API-SECRET-KEY: {addresses['secret']}\r\n"
+        handshake = (
+            f"{keys}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n"
+        )
+        of_all = "symbols=AAPL,MSFT,SPY,QQQ,AMD&timeframe=1Month&start=1970-01-01&limit=10000"
+        sent = [
+            *[f"GET /stream HTTP/1.1\r\n{handshake}"] * 50,
+            f"POST /v2/orders HTTP/1.1\r\n{keys}Content-Length: 1000\r\n\r\n{{",
+            f"GET /v2/clock HTTP/1.1\r\n{keys}\r\n",
+            *[f"GET /v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2020-01-01&limit=10000 HTTP/1.1\r\n{keys}\r\n" * 20] * 2,
+            *[f"GET /v2/stocks/bars?{of_all} HTTP/1.1\r\n{keys}\r\n"] * 6,
+        ]
+        host, _, port = addresses["trading_url"].removeprefix("http://").rpartition(":")
+        with ExitStack() as stack:
+            for text in sent:
+                client = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+                client.sendall(text.encode())
+            ask(addresses, "GET", "/v2/orders")
+            before = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+
+            assert time.monotonic() - before < 2
+            assert process.returncode == 128 + signal.SIGTERM
+    assert b'"mine"' in account.read_bytes()
 
 
 def test_an_account_in_a_file_survives_the_process(tmp_path: Path):
@@ -102,3 +144,19 @@ def test_a_port_that_is_taken_is_named():
 
         assert done.returncode == 2
         assert f"127.0.0.1 port {port} cannot be bound" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["two words", "line\n", "\u00e9", "\udcff", "\0"])
+def test_keys_that_no_header_could_carry_are_refused_unshown(text: str):
+    """The key or the secret is named, and neither is shown."""
+    for told in ({"key": text}, {"secret": Secret(text)}):
+        with pytest.raises(ConfigError, match=f"^{next(iter(told))}: it holds letters that no client could send") as refused:
+            SandboxSettings(**told)
+
+        assert text not in str(refused.value)
+
+
+def test_an_account_is_not_kept_in_the_root_of_all_folders():
+    """A path without a name is refused by name, as any other that cannot be written."""
+    with pytest.raises(ConfigError, match="cannot be kept here: this is a folder"):
+        StateFile(Path("/")).lock()
