@@ -100,7 +100,8 @@ class Reconciler:
                 await self._book.adopt(event)
         fills = await self._fills(since - _OVERLAP)
         for event in fills:
-            await self._book.receive(event)
+            if not self._is_past(event):
+                await self._book.receive(event)
         await self._look_up_missing(listing, asked_at)
         return len(listing), len(fills)
 
@@ -227,13 +228,13 @@ class Reconciler:
         await self._book.receive(self._proof(local_id, reason))
 
     def _is_past(self, event: OrderEvent) -> bool:
-        """Whether this is an order that had ended before we began, and that nobody here holds: no business of ours any more.
+        """Whether this is of an order that nobody here holds, and that had ended, or been filled so far, before we began.
 
         An order that has been open for long makes the first listing reach back to before what the journal still gives out; what ended
-        since would be taken for somebody else's, and written down a second time.
+        since would be taken for somebody else's, and written down a second time. Of one that still works, the listing tells.
         """
-        has_ended = event.status is not None and event.status.is_terminal
-        return has_ended and event.at < self._began and self._book.find(event) is None
+        is_over = event.source is Source.ACTIVITY or (event.status is not None and event.status.is_terminal)
+        return is_over and event.at < self._began and self._book.find(event) is None
 
     async def _look_up_missing(self, listing: Sequence[OrderEvent], asked_at: datetime) -> None:
         """Orders that we hold for working, sent before the listing was asked for, and not in it: each is asked after."""
