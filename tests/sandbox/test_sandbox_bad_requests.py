@@ -23,6 +23,7 @@ from broker_core.errors import ConfigError, StorageError
 from broker_demo.sandbox.answers import Host
 from broker_demo.sandbox.faults.state import state
 from broker_demo.sandbox.server import Sandbox
+from broker_demo.trading_hours import AlwaysOpen
 
 IN_TIME = aiohttp.ClientTimeout(total=30)
 ORDER = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "limit", "limit_price": "5", "time_in_force": "gtc"}
@@ -172,27 +173,40 @@ async def test_an_order_that_cannot_be_written_down_is_in_doubt(tmp_path: Path, 
         assert (await visitor.ask("DELETE", "/v2/orders")).status == 207
 
 
-class Unknowing:
+class Unknowing(AlwaysOpen):
     """Trading hours that know nothing of the present."""
 
-    def __getattr__(self, name: str) -> Any:
-        def ask(*asked: Any) -> Any:
-            raise ConfigError("calendar XNYS: 2040-01-02 15:00 UTC is outside what it knows")
+    def next_open(self, ns: int) -> int:
+        raise ConfigError("calendar XNYS: 2040-01-02 15:00 UTC is outside what it knows")
 
-        return ask
+    opening = is_open = next_open
 
 
-async def test_a_calendar_that_ends_before_the_market_does_is_said(box: Sandbox, visitor: Visitor, caplog: pytest.LogCaptureFixture):
-    """Clocks, orders and sockets say that they cannot, each in its host's shape, with one line in the log and no defect."""
+async def test_a_calendar_that_ends_before_the_market_does_is_said(
+    box: Sandbox, visitor: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Clocks, prices and sockets say that they cannot, each in its host's shape, and each with one line in the log: it is no defect."""
+    order = await visitor.order()
     async with DataWire(box, "/v2/iex") as wire:
         await wire.sign_in()
-        box.desk.prices.hours = Unknowing()
+        monkeypatch.setattr(box.desk.prices, "hours", Unknowing())
+        monkeypatch.setattr(box.desk.venue, "settle", lambda: Unknowing().is_open(0))
         replies = [await visitor.get("/v2/clock"), await visitor.get("/v2/stocks/AAPL/trades/latest")]
+        at_the_second_port = await exchange_json(box, "POST", "/bust", {"order_id": order["id"]})
+        said = await wire.ask({"action": "subscribe", "trades": ["AAPL"]})
 
-        assert [(reply.status, reply.json.get("code")) for reply in replies] == [(503, 50310000), (503, None)]
-        assert all("outside what it knows" in reply.json["message"] for reply in replies)
-        assert len(caplog.records) == 2
-        assert "defect" not in caplog.text
+    assert [(reply.status, reply.json.get("code")) for reply in replies] == [(503, 50310000), (503, None)]
+    assert all("outside what it knows" in reply.json["message"] for reply in replies)
+    assert at_the_second_port[0] == 503
+    assert "outside what it knows" in at_the_second_port[1]["message"]
+    assert said == {"T": "error", "code": 500, "msg": "internal error"}
+    assert [(record.levelno, record.exc_info) for record in caplog.records] == [(logging.WARNING, None)] * 3
+
+
+async def exchange_json(box: Sandbox, method: str, path: str, body: Any) -> tuple[int, Any]:
+    """Ask the second port."""
+    async with aiohttp.ClientSession() as session, session.request(method, box.addresses.admin_url + path, json=body) as reply:
+        return reply.status, await reply.json()
 
 
 def test_the_documents_hold_operations():
