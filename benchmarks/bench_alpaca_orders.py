@@ -31,10 +31,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from plain_http import PlainClient, length_of
 
 from broker_alpaca.client import AlpacaClient
 from broker_alpaca.config import AlpacaSettings, Mode
@@ -134,12 +136,6 @@ class Server(asyncio.Protocol):
 
     def _other(self, head: bytes) -> bytes:
         return msgspec.json.encode(ACCOUNT) if b"/account " in head else b"[]"
-
-
-def length_of(head: bytes) -> int:
-    """What a head says about the length of its body."""
-    after = head.lower().partition(b"\r\ncontent-length:")[2]
-    return int(after.partition(b"\r\n")[0] or 0)
 
 
 def answer(body: bytes) -> bytes:
@@ -272,53 +268,10 @@ class PlainThreads:
             connection.close()
 
 
-class PlainConnection(asyncio.Protocol):
-    """The floor on the loop: one connection, one request at a time, and no more of HTTP than the length of a body."""
-
-    def __init__(self) -> None:
-        self._heard = b""
-        self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._heard += data
-        head, end, body = self._heard.partition(b"\r\n\r\n")
-        if end and len(body) == length_of(head):
-            self._heard = b""
-            self._answer.set_result(body)
-
-    async def ask(self, head: bytes, body: bytes) -> bytes:
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
-        return await self._answer
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-class PlainLoop:
-    """The floor on the loop: as many connections as it takes."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        lines = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-        self._head = f"POST /v2/orders HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}Content-Length: ".encode()
-        self._idle: list[PlainConnection] = []
-
-    async def send(self, name: str) -> str:
-        if self._idle:
-            connection = self._idle.pop()
-        else:
-            _, connection = await asyncio.get_running_loop().create_connection(PlainConnection, "127.0.0.1", self._port)
-        found = msgspec.json.decode(await connection.ask(self._head, msgspec.json.encode({**TERMS, "client_order_id": name})))
-        self._idle.append(connection)
-        return found["client_order_id"]
-
-    def close(self) -> None:
-        for connection in self._idle:
-            connection.close()
+async def send_plainly(client: PlainClient, name: str) -> str:
+    """The floor on the loop."""
+    found = msgspec.json.decode(await client.ask(b"POST /v2/orders", msgspec.json.encode({**TERMS, "client_order_id": name})))
+    return found["client_order_id"]
 
 
 def on_loop(count: int, send: Callable[[str], Awaitable[str]]) -> Case:
@@ -339,7 +292,7 @@ async def measure_submit(port: int, rounds: int) -> dict[str, dict[str, list[Sec
     numbers = itertools.count(1)
     async with AsyncExitStack() as closing:
         folder = closing.enter_context(tempfile.TemporaryDirectory())
-        threads, plain = PlainThreads(port), PlainLoop(port)
+        threads, plain = PlainThreads(port), PlainClient(port, HEADERS)
         closing.callback(threads.close)
         closing.callback(plain.close)
         peer = with_alpaca_py(port)
@@ -352,7 +305,7 @@ async def measure_submit(port: int, rounds: int) -> dict[str, dict[str, list[Sec
                 "ours": on_loop(count, alone),
                 "ours, whole session": on_loop(count, whole),
                 "floor: http.client": in_threads(count, threads.send, pool),
-                "floor: asyncio": on_loop(count, plain.send),
+                "floor: asyncio": on_loop(count, partial(send_plainly, plain)),
             }
             figures = seconds[f"order submit, {count} at once"] = {name: [] for name in cases}
             for turn in range(rounds + 1):
