@@ -114,7 +114,7 @@ async def test_what_is_wrong_with_one_keeps_all_out(admin: Admin):
         ("POST", "/faults", None, 400, "the body is not JSON"),
         ("POST", "/faults", b"\xff{", 400, "the body is not JSON"),
         ("POST", "/faults", b"[" * 100_000, 400, "the body is not JSON"),
-        ("POST", "/faults", b"{" + b" " * (1 << 20), 413, "request entity too large"),
+        ("POST", "/faults", b"{" + b" " * (1 << 20), 413, "request body is too large"),
         ("POST", "/faults", 7, 422, "body: it is no table of terms"),
         ("POST", "/faults", {}, 422, "body: kind is missing"),
         ("POST", "/faults", {"fault": {}}, 422, "body: fault is no list"),

@@ -65,6 +65,8 @@ async def _in_json(request: web.Request, handler: _Next) -> web.StreamResponse:
         return response(refused.answer)
     except RequestRefused as error:
         return response(Refused(error.status or 422, str(error)).answer)
+    except web.HTTPRequestEntityTooLarge:
+        return response(Refused(413, "request body is too large").answer)
     except web.HTTPException as error:
         return response(Refused(error.status, error.reason.lower()).answer)
     except web.RequestPayloadError:
