@@ -179,16 +179,20 @@ class PricePath:
             return left, lot if start else lot + shape.volume % SECONDS
         if second == SECONDS - 1:
             return right, lot
-        place = min(step, length - step)
+        place = step if 2 * step < length else length - step
         odd = place & 1
         # Two neighbouring pairs share a draw: what the one trades more than the mean, the other trades less.
         bits = draw(self._key + _PAIR, minute * SECONDS + start + place + odd)
         surplus = 0 if odd and place == pairs else ((bits & 511) - 255) * (lot - 1) >> 8
-        wiggle = ((bits >> (9 if odd else 17) & 255) - 128) * (shape.high - shape.low) >> 9
+        low, high, both = shape.low, shape.high, left + right
+        price = left + (right - left) * place // length + (((bits >> (9 if odd else 17) & 255) - 128) * (high - low) >> 9)
         # What the near second of a pair gains the far one loses, so both must stay within the minute's extremes.
-        lowest, highest = max(shape.low, left + right - shape.high), min(shape.high, left + right - shape.low)
-        price = min(max(left + (right - left) * place // length + wiggle, lowest), highest)
-        return price if place == step else left + right - price, lot + surplus if odd else lot - surplus
+        lowest, highest = (both - high, high) if both > low + high else (low, both - low)
+        if price < lowest:
+            price = lowest
+        elif price > highest:
+            price = highest
+        return price if place == step else both - price, lot + surplus if odd else lot - surplus
 
 
 _Draw: TypeAlias = Callable[[int, Whole], Whole]
