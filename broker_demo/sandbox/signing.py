@@ -52,4 +52,4 @@ class KeyPair:
 
 def _same(told: object, known: str) -> bool:
     # A header's bytes that are no UTF-8 arrive as lone surrogates.
-    return isinstance(told, str) and compare_digest(told.encode(errors="surrogatepass"), known.encode(errors="surrogatepass"))
+    return isinstance(told, str) and compare_digest(told.encode(errors="surrogatepass"), known.encode())

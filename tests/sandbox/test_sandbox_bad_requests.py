@@ -22,6 +22,7 @@ from yarl import URL
 from broker_core.errors import ConfigError, StorageError
 from broker_demo.sandbox.answers import Host
 from broker_demo.sandbox.faults.state import state
+from broker_demo.sandbox.numbers import read_number
 from broker_demo.sandbox.server import Sandbox
 from broker_demo.trading_hours import AlwaysOpen
 
@@ -113,6 +114,14 @@ async def test_amounts_beyond_reckoning_close_nothing(box: Sandbox, name: str, a
 
         assert (reply.status, reply.json["code"]) == (422, 40010001)
         assert standing(box) == before
+
+
+def test_numbers_have_as_many_digits_as_anybody_needs():
+    """Thirty before the point and thirty behind it are read; a text that would take long to reckon with is no number."""
+    assert read_number(f"{'0' * 29}1.{'1' * 30}") == Decimal(f"1.{'1' * 30}")
+    for text in (f"0.{'1' * 31}", f"{'0' * 31}1", "1e100", "1e15", "1e-31", ""):
+        with pytest.raises(ValueError, match=r"is not a number|is too"):
+            read_number(text)
 
 
 @pytest.mark.parametrize(
