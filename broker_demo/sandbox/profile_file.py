@@ -55,7 +55,7 @@ class ProfileFile:
             if head.format != FORMAT:
                 raise ValueError("its format is unknown")
             return msgspec.json.decode(content, type=Papers)
-        except (ValueError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(
                 f"{self.path}: the sandbox's profile is damaged ({reason}); restore the file, or remove it to begin anew"
