@@ -7,7 +7,8 @@ over kept connections, from the request to its answer, 1, 10 and 50 at once, wit
 a new account, and in one with 20,000 orders that have ended and 1,000 that rest. **quotes**: the market runs so fast that 100,000 a second
 are due; all are decoded, none may be missing, and the last must not have fallen behind. **both** at once. **pages** of 10,000 bars. The
 floor is the same server framework giving the same bytes every time. Cases take turns; medians count, and ratios are taken within a round.
-``processor`` is the sandbox's own time for one order, quote or page, which others on the same machine disturb least.
+``processor`` is the sandbox's own time for one order, quote or page, which others on the same machine disturb least; with both at once, all
+its time stands in either row. A sandbox that cannot keep up falls behind at once, and says that its client is slow: that row is "ended".
 """
 
 from __future__ import annotations
@@ -500,7 +501,7 @@ def report(results: Results, *, as_json: bool) -> None:
                 "per_second": round(statistics.median(rates)),
                 "from": round(min(rates)),
                 "to": round(max(rates)),
-                "processor_microseconds": round(statistics.median(figures.processor for figures in rounds) * 1e6, 1),
+                "processor_microseconds": round(statistics.median(figures.processor for figures in rounds) * 1e6, 2),
             }
             if floor_rates:
                 row["of_the_floor"] = round(statistics.median(one / other for one, other in zip(rates, floor_rates, strict=True)), 3)
