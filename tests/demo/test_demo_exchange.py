@@ -10,6 +10,7 @@ from broker_core.clock import from_ns
 from broker_core.errors import DuplicateOrder, RequestRefused
 from broker_core.orders import EventKind, Source, State
 from broker_core.requests import LimitOrder, MarketOrder, StopLimitOrder, StopLoss, StopOrder, TakeProfit, TrailingStopOrder
+from broker_demo.exchange import Exchange
 from broker_demo.paper_order import Role, Status
 
 D = Decimal
@@ -1058,7 +1059,7 @@ def test_time_does_not_go_back(market):
 
 
 def test_next_moment_is_the_next_thing_that_can_happen(market, at):
-    """Without orders the next moment is the close; with one it is its symbol's next tick; with a fresh one it is now."""
+    """Without orders the next moment is the close; with one it is its symbol's next tick, also in books opened anew; with a fresh one now."""
     assert market.exchange.next_moment() == at(2, 21)
     next_ns = market.write(101)
     assert market.exchange.next_moment() == at(2, 21)
@@ -1068,6 +1069,7 @@ def test_next_moment_is_the_next_thing_that_can_happen(market, at):
     market.settle()
 
     assert market.exchange.next_moment() == next_ns
+    assert Exchange(market.exchange.prices, market.exchange.state).next_moment() == next_ns
 
 
 def test_long_absence_is_caught_up_with(market, at):
