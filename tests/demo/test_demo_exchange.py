@@ -1059,7 +1059,7 @@ def test_time_does_not_go_back(market):
 
 
 def test_next_moment_is_the_next_thing_that_can_happen(market, at):
-    """Without orders the next moment is the close; with one it is its symbol's next tick, also in books opened anew; with a fresh one now."""
+    """Without orders the next moment is the close; with one it is its symbol's next tick, also in new books; with a fresh one it is now."""
     assert market.exchange.next_moment() == at(2, 21)
     next_ns = market.write(101)
     assert market.exchange.next_moment() == at(2, 21)
