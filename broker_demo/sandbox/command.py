@@ -27,6 +27,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--clock", type=click.Choice(["real"]), help="The market's time is that of this machine: the default, and --speed 1.")
 @click.option("--always-open", is_flag=True, help="Trade round the clock; by default the hours are those of New York.")
 @click.option("--cash", metavar="USD", default="100000", show_default=True, help="What a new account begins with.")
+@click.option("--symbols", metavar="LIST", help="Further symbols to list, with commas between them.")
 @click.option("--replay", metavar="FILE", type=_FILE, help="Take prices, and hours, from your own bars: .csv or .parquet.")
 @click.option("--faults", metavar="FILE", type=_FILE, help="A script of what is to go wrong: .toml or .json.")
 @click.option("--state", metavar="FILE", type=_FILE, help="Keep the account here, from one run to the next.")
@@ -66,6 +67,7 @@ def _settings(
     clock: str | None,
     always_open: bool,
     cash: str,
+    symbols: str | None,
     replay: Path | None,
     faults: Path | None,
     state: Path | None,
@@ -79,7 +81,7 @@ def _settings(
         raise click.UsageError(f"--clock real and --speed {speed:g} contradict each other; give one of the two")
     if always_open and replay is not None:
         raise click.UsageError("--always-open has no place beside --replay: a replay has the hours of its file")
-    told = {"SEED": seed, "SPEED": speed, "CASH": cash, "REPLAY": replay, "STATE": state}
+    told = {"SEED": seed, "SPEED": speed, "CASH": cash, "SYMBOLS": symbols, "REPLAY": replay, "STATE": state}
     if replay is None:
         told["CALENDAR"] = config.ALWAYS if always_open else _NEW_YORK
     demo = config.read({f"{config.PREFIX}{name}": str(value) for name, value in told.items() if value is not None})

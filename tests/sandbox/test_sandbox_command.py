@@ -46,7 +46,11 @@ def ask(addresses: dict[str, str], method: str, path: str, body: Any = None) -> 
 
 def test_one_line_says_where_it_is_and_sigterm_ends_it_within_two_seconds():
     """Standard output holds one line of JSON and nothing else; the log is on standard error and holds no secret; SIGTERM ends it soon."""
-    with running("--always-open", "--seed", "7", "--key", "PKTEST", "--secret", "hush-hush") as (addresses, process):
+    with running("--always-open", "--seed", "7", "--key", "PKTEST", "--secret", "hush-hush", "--symbols", "MINE,YOURS") as (
+        addresses,
+        process,
+    ):
+        assert ask(addresses, "GET", "/v2/assets/YOURS")["tradable"]
         assert set(addresses) >= {"trading_url", "data_url", "stream_url", "trading_stream_url", "key", "secret"}
         assert (addresses["key"], addresses["secret"]) == ("PKTEST", "hush-hush")
         before = time.monotonic()

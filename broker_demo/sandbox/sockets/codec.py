@@ -15,7 +15,7 @@ import msgspec
 from broker_demo.sandbox.moments import moment_text
 
 Message: TypeAlias = Any
-"""What is sent: an object of plain types, or a record (``market_records``) that is written as one."""
+"""What is sent: an object of plain types, or a struct that is written as one."""
 
 BATCH = 128
 """The most messages in one frame: some clients take no frame of a megabyte."""
