@@ -151,6 +151,7 @@ class Session:
         self._notifier = Notifier(plugins, clock=tools.clock, patience=settings.orders.veto_deadline)
         self._closing = contextlib.AsyncExitStack()
         self._error: str | None = None
+        self._rechecked_at: datetime | None = None
         self._journal: Journal | None = None
         self._orders: OrderManager | None = None
         self._stream: Streaming | None = None
@@ -367,7 +368,10 @@ class Session:
 
     async def _recheck(self) -> None:
         if self._orders is not None:
-            await self._orders.reconciler.catch_up(self.connection.opened_at)
+            asked_at = self._clock.now()
+            await self._orders.reconciler.catch_up(self._rechecked_at or self.connection.opened_at)
+            # What was there then has been read; next time what has come since is enough, however long the session lasts.
+            self._rechecked_at = asked_at
 
     async def _recover(self, feed: str, start: datetime, end: datetime) -> tuple[Sequence[str], Sequence[str]]:
         if self._orders is None:

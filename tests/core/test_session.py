@@ -1,6 +1,8 @@
 """Opening and closing a session."""
 
 import logging
+from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 
@@ -10,7 +12,9 @@ from broker_core import (
     ConfigError,
     Connection,
     Environment,
+    LimitOrder,
     NotSupported,
+    OrderEvent,
     Session,
     StillClock,
     StorageError,
@@ -213,3 +217,32 @@ async def test_vetoes_are_handed_the_session(broker: ScriptedBroker):
         await session.orders.submit(broker_core.MarketOrder("AAPL", "buy", qty=1))
 
     assert [session] == seen
+
+
+async def test_a_long_session_does_not_read_all_its_orders_again_for_every_fill_it_missed():
+    """Each difference of positions has the orders read again since the last time, and what was missed is counted."""
+    clock = StillClock()
+
+    class Listing(ScriptedBroker):
+        since: list[float]
+
+        async def listing(self, since: datetime | None) -> Sequence[OrderEvent]:
+            if since is not None:
+                self.since.append((clock.now() - since).total_seconds())
+            return await super().listing(since)
+
+    broker = Listing(clock, has_stream=False)
+    broker.since = []
+    async with connect(broker) as session:
+        await clock.advance(60)
+        for number in range(3):
+            await clock.advance(3600)
+            broker.since.clear()
+            broker.place_elsewhere(f"elsewhere-{number}", LimitOrder("AAPL", "buy", qty=1, limit_price=100))
+            broker.fill(f"elsewhere-{number}", 1, 100)
+            await clock.advance(60)
+
+            assert session.sync.state.audit == {}
+            assert session.orders.positions_from_fills() == {"AAPL": number + 1}
+        assert broker.since
+        assert max(broker.since) < 2 * 3600
