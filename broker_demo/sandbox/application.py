@@ -93,6 +93,19 @@ async def _answer(request: web.Request, handler: _Next) -> web.StreamResponse:
 
 async def _handle(desk: Desk, slow: SlowWork, route: Route, request: web.Request) -> web.StreamResponse:
     _let_in(desk.keys, route, request)
+    limit = desk.rate_limits.get(route.host)
+    if limit is None:
+        return await _carry_out(desk, slow, route, request)
+    count = limit.count()
+    if count.is_beyond:
+        done: web.StreamResponse = response(Refused(429, "too many requests.").answer)
+    else:
+        done = await _answer(request, partial(_carry_out, desk, slow, route))
+    done.headers.update(count.headers)
+    return done
+
+
+async def _carry_out(desk: Desk, slow: SlowWork, route: Route, request: web.Request) -> web.StreamResponse:
     call = Call(
         method=request.method,
         path=request.path,

@@ -29,6 +29,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--cash", metavar="USD", default="100000", show_default=True, help="What a new account begins with.")
 @click.option("--symbols", metavar="LIST", help="Further symbols to list, with commas between them.")
 @click.option("--replay", metavar="FILE", type=_FILE, help="Take prices, and hours, from your own bars: .csv or .parquet.")
+@click.option("--rate-limit", metavar="N", type=click.IntRange(min=1), help="Requests a minute that each host takes; no limit by default.")
 @click.option("--faults", metavar="FILE", type=_FILE, help="A script of what is to go wrong: .toml or .json.")
 @click.option("--state", metavar="FILE", type=_FILE, help="Keep the account here, from one run to the next.")
 @click.option("--i-know", is_flag=True, help="Allow a host that other machines can reach.")
@@ -69,6 +70,7 @@ def _settings(
     cash: str,
     symbols: str | None,
     replay: Path | None,
+    rate_limit: int | None,
     faults: Path | None,
     state: Path | None,
     i_know: bool,
@@ -86,7 +88,15 @@ def _settings(
         told["CALENDAR"] = config.ALWAYS if always_open else _NEW_YORK
     demo = config.read({f"{config.PREFIX}{name}": str(value) for name, value in told.items() if value is not None})
     return SandboxSettings(
-        demo=demo, host=host, port=port, admin_port=admin_port, key=key, secret=Secret(secret), faults=faults, reachable=i_know
+        demo=demo,
+        host=host,
+        port=port,
+        admin_port=admin_port,
+        key=key,
+        secret=Secret(secret),
+        faults=faults,
+        rate_limit=rate_limit,
+        reachable=i_know,
     )
 
 

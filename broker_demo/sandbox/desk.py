@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import TypeVar
 
 import attrs
@@ -13,9 +14,11 @@ from broker_core.errors import StorageError
 from broker_core.models import Asset
 from broker_demo.exchange import Exchange
 from broker_demo.prices import Prices
+from broker_demo.sandbox.answers import Host
 from broker_demo.sandbox.faults.plan import Faults
 from broker_demo.sandbox.identity import identity
 from broker_demo.sandbox.profile import Profile
+from broker_demo.sandbox.rate_limit import RateLimit
 from broker_demo.sandbox.signing import KeyPair
 from broker_demo.sandbox.sockets.lines import Lines
 from broker_demo.sandbox.sockets.market_tape import MarketTape
@@ -39,6 +42,8 @@ class Desk:
     clock: Clock
     """The machine's; the market has its own: ``now_ns``."""
     ids: IdFactory
+    rate_limits: Mapping[Host, RateLimit] = MappingProxyType({})
+    """Of the hosts that have one."""
 
     @property
     def exchange(self) -> Exchange:

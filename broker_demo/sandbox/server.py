@@ -16,6 +16,7 @@ from broker_core.clock import Clock, IdFactory, SystemClock, TimeSortedIds, seed
 from broker_core.errors import ConfigError, Unavailable
 from broker_core.secret import Secret
 from broker_demo.opening import prepare, take_file
+from broker_demo.sandbox.answers import Host
 from broker_demo.sandbox.application import application
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.faults.admin import admin_app
@@ -24,6 +25,7 @@ from broker_demo.sandbox.faults.plan import Faults
 from broker_demo.sandbox.faults.script import read_script
 from broker_demo.sandbox.profile import Profile
 from broker_demo.sandbox.profile_file import ProfileFile
+from broker_demo.sandbox.rate_limit import RateLimit
 from broker_demo.sandbox.settings import SandboxSettings
 from broker_demo.sandbox.signing import KeyPair
 from broker_demo.sandbox.sockets.lines import Lines
@@ -179,7 +181,12 @@ class Sandbox:
             faults=faults,
             clock=self._clock,
             ids=self._ids,
+            rate_limits=self._rate_limits(),
         )
+
+    def _rate_limits(self) -> dict[Host, RateLimit]:
+        limit = self.settings.rate_limit
+        return {} if limit is None else {host: RateLimit(limit, self._clock) for host in Host}
 
     async def _serve(self, application: web.Application, port: int, faults: Faults | None = None) -> int:
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_WAIT_FOR_REQUESTS)

@@ -32,6 +32,8 @@ class SandboxSettings:
     secret: Secret = attrs.field(factory=lambda: Secret(""))
     faults: Path | None = None
     """A script of faults, in TOML or JSON."""
+    rate_limit: int | None = None
+    """Requests a minute that each of the two hosts takes; None is no limit."""
     reachable: bool = False
 
     def __attrs_post_init__(self) -> None:
