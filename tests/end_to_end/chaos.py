@@ -110,6 +110,8 @@ class _Run:
         self._seconds = seconds
         self._rate = rate
         self._chance = chance
+        self._accidents = seeded(chance.getrandbits(32))
+        """Apart from the orders' chance, so that how fast those go makes no difference."""
         self._messages = self._dropped = self._asked = 0
         self._gaps: list[Gap] = []
         self._memory: list[tuple[float, int, int]] = []
@@ -184,10 +186,10 @@ class _Run:
 
     async def _break(self) -> None:
         while True:
-            await self._both.clock.sleep(self._chance.uniform(_SHORTEST, _LONGEST))
+            await self._both.clock.sleep(self._accidents.uniform(_SHORTEST, _LONGEST))
             lines = tuple(self._both.box.desk.lines)
             if lines:
-                self._chance.choice(lines).drop()
+                self._accidents.choice(lines).drop()
                 self._dropped += 1
 
     async def _watch(self, began: float) -> None:
