@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -28,6 +27,7 @@ from broker_core.requests import OrderRequest, to_decimal
 from broker_demo.account import AccountState, Depth, EquityPoint, SeededIds
 from broker_demo.ledger import Bust, Fill, Ledger
 from broker_demo.paper_order import PaperOrder
+from broker_demo.whole_file import write_whole
 
 if sys.platform == "win32":
     import msvcrt
@@ -118,7 +118,6 @@ class StateFile:
             raise StorageError(f"{self.path}: the demo account cannot be written: {error.strerror or error}") from None
 
     def _begin_journal(self, state: AccountState) -> None:
-        beside = self.path.with_name(f"{self.path.name}.new")
         self._written = _Written()
         head = {
             "format": FORMAT,
@@ -127,16 +126,7 @@ class StateFile:
             "seed": state.ids.seed,
             "opening_cash": _plain(state.ledger.opening_cash),
         }
-        try:
-            with beside.open("wb") as file:
-                file.write(_line(head) + _line(self._written.changes(state)))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
-            raise
+        write_whole(self.path, _line(head) + _line(self._written.changes(state)))
         self._journal = self.path.open("ab")
 
     def _leave_journal(self) -> None:

@@ -66,7 +66,7 @@ class AlwaysOpen:
 
     def next_open(self, ns: int) -> int:
         """The next midnight in New York."""
-        return _midnight_ns(_new_york_day(ns) + timedelta(days=1))
+        return midnight_ns(new_york_day(ns) + timedelta(days=1))
 
     def next_close(self, ns: int) -> int:
         """The next midnight in New York."""
@@ -78,7 +78,7 @@ class AlwaysOpen:
 
     def opening(self, ns: int) -> int:
         """The midnight with which this day began in New York."""
-        return _midnight_ns(_new_york_day(ns))
+        return midnight_ns(new_york_day(ns))
 
     def closing(self, ns: int) -> int:
         """The next midnight in New York."""
@@ -86,7 +86,7 @@ class AlwaysOpen:
 
     def session_day(self, ns: int) -> date:
         """The calendar day in New York."""
-        return _new_york_day(ns)
+        return new_york_day(ns)
 
     def known(self) -> tuple[date, date]:
         """All days whose moments 64 bits of nanoseconds can tell."""
@@ -146,7 +146,7 @@ class ListedHours:
     def session_day(self, ns: int) -> date:
         """The trading day of that session; after the last one the calendar day in New York."""
         at = self._current(ns)
-        return self._sessions.days[at] if at < len(self._sessions.days) else _new_york_day(ns)
+        return self._sessions.days[at] if at < len(self._sessions.days) else new_york_day(ns)
 
     def known(self) -> tuple[date, date]:
         """The first and the last day of the list."""
@@ -227,7 +227,8 @@ class CalendarHours(ListedHours):
         return ConfigError(f"calendar {self.name}: {asked} is outside what it knows, {days[0]} to {days[-1]}")
 
 
-def _new_york_day(ns: int) -> date:
+def new_york_day(ns: int) -> date:
+    """The calendar day in New York that holds this moment."""
     return from_ns(ns).astimezone(exchange_zone()).date()
 
 
@@ -235,5 +236,6 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=exchange_zone()).astimezone(UTC)
 
 
-def _midnight_ns(day: date) -> int:
+def midnight_ns(day: date) -> int:
+    """The midnight in New York with which this day begins."""
     return to_ns(_midnight(day))

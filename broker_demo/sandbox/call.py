@@ -11,8 +11,9 @@ import attrs
 import msgspec
 
 from broker_demo.sandbox.answers import Host, Refused
-from broker_demo.sandbox.moments import day_end_ns, day_start_ns, is_day, moment_ns
+from broker_demo.sandbox.moments import day_end_ns, is_day, moment_ns
 from broker_demo.sandbox.numbers import read_number
+from broker_demo.trading_hours import midnight_ns
 
 _TRUE = frozenset({"true", "1", "t"})
 _FALSE = frozenset({"false", "0", "f"})
@@ -115,10 +116,10 @@ class Call:
         try:
             if is_day(found):
                 day = _within(date.fromisoformat(found))
-                return day_end_ns(day) if ends else day_start_ns(day)
+                return day_end_ns(day) if ends else midnight_ns(day)
             # An unencoded plus sign arrives as a blank.
             moment = moment_ns(found[:10] + found[10:].replace(" ", "+") if "T" in found else found)
-            return max(day_start_ns(_FIRST_DAY), min(moment, day_end_ns(_LAST_DAY)))
+            return max(midnight_ns(_FIRST_DAY), min(moment, day_end_ns(_LAST_DAY)))
         except (ValueError, OverflowError):
             raise self.bad(f"invalid {name}: {found}") from None
 

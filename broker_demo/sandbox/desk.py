@@ -17,6 +17,7 @@ from broker_demo.prices import Prices
 from broker_demo.sandbox.answers import Host
 from broker_demo.sandbox.faults.plan import Faults
 from broker_demo.sandbox.identity import identity
+from broker_demo.sandbox.pairs import is_pair, without_slash
 from broker_demo.sandbox.profile import Profile
 from broker_demo.sandbox.rate_limit import RateLimit
 from broker_demo.sandbox.signing import KeyPair
@@ -83,6 +84,6 @@ class Desk:
         names: dict[str, str] = {}
         for symbol in self.prices.symbols():
             names[identity("asset", symbol)] = symbol
-            if "/" in symbol:
-                names[symbol.replace("/", "")] = symbol
+            if is_pair(symbol):
+                names[without_slash(symbol)] = symbol
         return names

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from broker_core.clock import from_ns, to_ns
 from broker_core.timeframe import exchange_zone
+from broker_demo.trading_hours import midnight_ns
 
 _SECOND_NS = 1_000_000_000
 _MINUTE_NS = 60 * _SECOND_NS
@@ -60,16 +61,6 @@ def is_day(text: str) -> bool:
     return _DAY.match(text) is not None
 
 
-def day_start_ns(day: date) -> int:
-    """The midnight in New York with which this day begins."""
-    return to_ns(datetime(day.year, day.month, day.day, tzinfo=exchange_zone()).astimezone(UTC))
-
-
 def day_end_ns(day: date) -> int:
     """The last nanosecond of this day in New York."""
-    return day_start_ns(day + timedelta(days=1)) - 1
-
-
-def new_york_day(ns: int) -> date:
-    """The calendar day in New York that holds this moment."""
-    return from_ns(ns).astimezone(exchange_zone()).date()
+    return midnight_ns(day + timedelta(days=1)) - 1

@@ -5,8 +5,6 @@ The file is one object of JSON, and is always replaced as a whole. Nobody else w
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import msgspec
 
 from broker_core.errors import ConfigError, StorageError
 from broker_demo.sandbox.papers import Papers
+from broker_demo.whole_file import write_whole
 
 FORMAT = "broker sandbox profile"
 VERSION = 1
@@ -63,15 +62,8 @@ class ProfileFile:
 
     def save(self, papers: Papers) -> None:
         """Put these papers in the place of the former in one step. Raises StorageError; what the file held before, it then still holds."""
-        beside = self.path.with_name(f"{self.path.name}.new")
         content: dict[str, Any] = {"format": FORMAT, "version": VERSION, **attrs.asdict(papers)}
         try:
-            with beside.open("wb") as file:
-                file.write(msgspec.json.encode(content) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
+            write_whole(self.path, msgspec.json.encode(content) + b"\n")
         except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
             raise StorageError(f"{self.path}: the sandbox's profile cannot be written: {error.strerror or error}") from None

@@ -38,9 +38,6 @@ from broker_core.timeframe import Unit
 _TURNS = 10
 _TURN, _STEP = 0.01, 0.5
 
-ROOM = 100
-"""How many ticks a trailing stop keeps away that is not to be reached."""
-
 
 def skip(reason: str) -> NoReturn:
     """Skip the test, for the lack of a declared capability or of something that the subject leaves out."""

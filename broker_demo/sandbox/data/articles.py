@@ -11,6 +11,7 @@ from typing import Any
 
 from broker_demo.prices import Prices
 from broker_demo.sandbox.moments import moment_text
+from broker_demo.sandbox.pairs import without_slash
 
 EVERY_NS = 5 * 60 * 1_000_000_000
 """The time from one article to the next; each lies on a whole multiple since the Unix epoch."""
@@ -36,7 +37,7 @@ def article(prices: Prices, number: int, *, content: bool = True) -> dict[str, A
         "content": f"<p>{says}, between {tick.bid} and {tick.ask}. No number here comes from a market.</p>" if content else "",
         "url": f"https://sandbox.invalid/news/{number}",
         "images": [],
-        "symbols": [symbol.replace("/", "")],
+        "symbols": [without_slash(symbol)],
         "source": "generated",
     }
 

@@ -16,7 +16,8 @@ from broker_demo.prices import Prices, Tick
 from broker_demo.sandbox.data.pages import Source, Stretch
 from broker_demo.sandbox.data.records import home
 from broker_demo.sandbox.data.span import Span
-from broker_demo.sandbox.moments import day_start_ns, moment_text, new_york_day
+from broker_demo.sandbox.moments import moment_text
+from broker_demo.trading_hours import midnight_ns, new_york_day
 
 OPENING_PRINT, OFFICIAL_OPEN, CLOSING_PRINT, OFFICIAL_CLOSE = "O", "Q", "6", "M"
 """The codes of an auction's print, and of what its exchange calls the day's official price."""
@@ -33,7 +34,7 @@ def _stretch(prices: Prices, now_ns: int, symbol: str, span: Span, room: int) ->
     points = _points(prices, now_ns, symbol, reversed(days) if span.descends else iter(days))
     chosen = list(islice(points, room))
     following = next(points, None)
-    return Stretch([point for _, point in chosen], None if following is None else day_start_ns(following[0].day))
+    return Stretch([point for _, point in chosen], None if following is None else midnight_ns(following[0].day))
 
 
 def _points(prices: Prices, now_ns: int, symbol: str, days: Iterator[MarketHours]) -> Iterator[tuple[MarketHours, dict[str, Any]]]:

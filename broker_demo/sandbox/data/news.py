@@ -13,14 +13,15 @@ from broker_demo.sandbox.data.articles import EVERY_NS, article, subject
 from broker_demo.sandbox.data.pages import Stretch, read_page
 from broker_demo.sandbox.data.span import Span, read_span
 from broker_demo.sandbox.desk import Desk
+from broker_demo.sandbox.pairs import without_slash
 from broker_demo.sandbox.route import Route
 
 _KEY = "news"
 
 
 def _news(desk: Desk, call: Call) -> Answer:
-    asked = {symbol.replace("/", "") for symbol in call.listed("symbols")}
-    subjects = {symbol for symbol in desk.prices.symbols() if not asked or symbol.replace("/", "") in asked}
+    asked = {without_slash(symbol) for symbol in call.listed("symbols")}
+    subjects = {symbol for symbol in desk.prices.symbols() if not asked or without_slash(symbol) in asked}
     call.flag("exclude_contentless")
     source = partial(_stretch, desk.prices, subjects, call.flag("include_content"))
     span = read_span(call, desk.now_ns(), [_KEY], most=50, usual=10, order="desc")

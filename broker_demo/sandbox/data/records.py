@@ -19,6 +19,7 @@ from broker_core.models import Bar, BarColumns
 from broker_demo.assets import LISTINGS
 from broker_demo.prices import Tick
 from broker_demo.sandbox.moments import moment_text
+from broker_demo.sandbox.pairs import is_pair
 
 LEVELS = 10
 """On each side of an order book."""
@@ -42,11 +43,6 @@ def home(symbol: str) -> Home:
     """Where a share is listed: NASDAQ if it is listed nowhere else."""
     listing = LISTINGS.get(symbol)
     return _HOMES.get(listing.asset.exchange, _NASDAQ) if listing else _NASDAQ
-
-
-def is_pair(symbol: str) -> bool:
-    """Whether this is a pair of crypto currencies, like ``BTC/USD``."""
-    return "/" in symbol
 
 
 def trade_id(at_ns: int) -> int:

@@ -9,9 +9,9 @@ from broker_demo.sandbox.answers import Answer, Host, found
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.data.bars import last_whole_minute_ns
 from broker_demo.sandbox.data.latest import DAY, bar_until
-from broker_demo.sandbox.data.records import is_pair
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.moments import moment_text
+from broker_demo.sandbox.pairs import is_pair
 from broker_demo.sandbox.route import Route
 
 _ROOT = "/v1beta1/screener"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from broker_demo.sandbox.call import Call
-from broker_demo.sandbox.data.records import is_pair
 from broker_demo.sandbox.desk import Desk
+from broker_demo.sandbox.pairs import is_pair
 
 _SHARE = re.compile(r"[A-Z0-9][A-Z0-9.-]{0,31}", re.ASCII)
 _PAIR = re.compile(r"[A-Z]+x?/[A-Z]+", re.ASCII)

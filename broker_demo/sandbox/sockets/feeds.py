@@ -10,7 +10,7 @@ from types import MappingProxyType
 import attrs
 
 from broker_demo.prices import Prices
-from broker_demo.sandbox.data.records import is_pair
+from broker_demo.sandbox.pairs import is_pair
 
 EVERYTHING = "*"
 FAKE = "FAKEPACA"

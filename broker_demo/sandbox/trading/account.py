@@ -17,10 +17,11 @@ from broker_demo.exchange import Exchange
 from broker_demo.sandbox.answers import Answer, decimal_text, found
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
-from broker_demo.sandbox.moments import moment_text, new_york_day
+from broker_demo.sandbox.moments import moment_text
 from broker_demo.sandbox.papers import Configurations
 from broker_demo.sandbox.profile import Profile
 from broker_demo.sandbox.route import Route
+from broker_demo.trading_hours import new_york_day
 
 
 def get_account(desk: Desk, call: Call) -> Answer:  # noqa: ARG001  # every address is answered by a function of both

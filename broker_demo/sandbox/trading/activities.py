@@ -24,8 +24,10 @@ from broker_demo.sandbox.answers import Answer, decimal_text, found
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.identity import identity, is_uuid
-from broker_demo.sandbox.moments import day_end_ns, day_start_ns, moment_text
+from broker_demo.sandbox.moments import day_end_ns, moment_text
+from broker_demo.sandbox.pairs import without_slash
 from broker_demo.sandbox.route import Route
+from broker_demo.trading_hours import midnight_ns
 
 FILL = "FILL"
 TYPES = frozenset(
@@ -102,7 +104,7 @@ def _wish(call: Call, now_ns: int) -> _Wish:
     if (until_ns := call.moment("until")) is not None:
         last_ns = min(last_ns, until_ns)
     if (day := call.day("date")) is not None:
-        first_ns, last_ns = max(first_ns, day_start_ns(day)), min(last_ns, day_end_ns(day) + 1)
+        first_ns, last_ns = max(first_ns, midnight_ns(day)), min(last_ns, day_end_ns(day) + 1)
     order_id = call.text("order_id")
     if order_id is not None and not is_uuid(order_id):
         raise call.bad(f"invalid order_id: {order_id}")
@@ -171,7 +173,7 @@ def activity_record(fill: Fill, order: PaperOrder) -> dict[str, Any]:
         "price": decimal_text(fill.price),
         "qty": decimal_text(fill.qty),
         "side": fill.side.value,
-        "symbol": fill.symbol.replace("/", ""),
+        "symbol": without_slash(fill.symbol),
         "leaves_qty": decimal_text(leaves),
         "cum_qty": decimal_text(fill.filled_qty),
         "order_id": fill.order_id,

@@ -21,9 +21,9 @@ from broker_core.timeframe import exchange_zone
 from broker_demo.sandbox.answers import Answer, Refused, found
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
-from broker_demo.sandbox.moments import new_york_day, new_york_text
+from broker_demo.sandbox.moments import new_york_text
 from broker_demo.sandbox.route import Route
-from broker_demo.trading_hours import TradingHours
+from broker_demo.trading_hours import TradingHours, new_york_day
 
 _FIRST, _LAST = date(1970, 1, 1), date(2029, 12, 31)
 """What Alpaca's calendar holds."""

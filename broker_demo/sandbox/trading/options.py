@@ -12,9 +12,9 @@ from broker_demo.sandbox.answers import Answer, Refused, decimal_text, found, mi
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.identity import identity
-from broker_demo.sandbox.moments import new_york_day
 from broker_demo.sandbox.route import Route
 from broker_demo.sandbox.trading.option_chain import OptionContract, contracts
+from broker_demo.trading_hours import new_york_day
 
 _PAGE = 100
 _LARGEST_PAGE = 10_000

@@ -14,6 +14,7 @@ from broker_demo.paper_order import PaperOrder, Status
 from broker_demo.sandbox.answers import decimal_text, optional_text
 from broker_demo.sandbox.identity import identity
 from broker_demo.sandbox.moments import moment_text
+from broker_demo.sandbox.pairs import is_pair
 
 _LIFE_NS = 90 * 24 * 3600 * 1_000_000_000
 """After so long a good-till-cancelled order is taken out of the market."""
@@ -78,7 +79,7 @@ def order_record(order: PaperOrder, *, legs: Sequence[PaperOrder] | None = None,
 
 def asset_class(symbol: str) -> str:
     """The class of what is traded under a symbol: pairs have a slash."""
-    return "crypto" if "/" in symbol else "us_equity"
+    return "crypto" if is_pair(symbol) else "us_equity"
 
 
 def _intent(order: PaperOrder) -> str:

@@ -13,18 +13,14 @@ from typing import Any
 
 from broker_core.models import Asset
 from broker_core.requests import (
-    LimitOrder,
-    MarketOrder,
+    ORDER_TYPES,
     OrderClass,
     OrderRequest,
     OrderType,
     Side,
-    StopLimitOrder,
     StopLoss,
-    StopOrder,
     TakeProfit,
     TimeInForce,
-    TrailingStopOrder,
 )
 from broker_demo.refusals import Refusal, bad_field, broken_rule, forbidden
 from broker_demo.sandbox.desk import Desk
@@ -48,15 +44,6 @@ _PRICE_RULES: Mapping[OrderType, str] = MappingProxyType(
         OrderType.STOP: "stop orders require a stop price",
         OrderType.STOP_LIMIT: "stop limit orders require both stop and limit price",
         OrderType.TRAILING_STOP: "trailing stop orders require no stop or limit price",
-    }
-)
-_KINDS: Mapping[OrderType, type[OrderRequest]] = MappingProxyType(
-    {
-        OrderType.MARKET: MarketOrder,
-        OrderType.LIMIT: LimitOrder,
-        OrderType.STOP: StopOrder,
-        OrderType.STOP_LIMIT: StopLimitOrder,
-        OrderType.TRAILING_STOP: TrailingStopOrder,
     }
 )
 
@@ -88,7 +75,7 @@ def order_request(desk: Desk, body: Body) -> tuple[OrderRequest, Asset]:
         terms["extended_hours"] = _checked_hours(order_type, order_class, time_in_force)
     _check_sides(side, order_class, exits)
     try:
-        return _KINDS[order_type](asset.symbol, side, time_in_force=time_in_force, order_class=order_class, **terms, **exits), asset
+        return ORDER_TYPES[order_type](asset.symbol, side, time_in_force=time_in_force, order_class=order_class, **terms, **exits), asset
     except ValueError as error:
         raise bad_member(str(error)) from None
 

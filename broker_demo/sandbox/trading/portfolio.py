@@ -22,12 +22,11 @@ from broker_demo.exchange import Exchange
 from broker_demo.sandbox.answers import Answer, found
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
-from broker_demo.sandbox.moments import day_start_ns, new_york_day
 from broker_demo.sandbox.route import Route
 from broker_demo.sandbox.trading.activities import TYPES
 from broker_demo.sandbox.trading.calendar import TradingDay, last_trading_day, trading_days
 from broker_demo.sandbox.trading.equity_curve import equity_before
-from broker_demo.trading_hours import TradingHours
+from broker_demo.trading_hours import TradingHours, midnight_ns, new_york_day
 
 _MINUTE_NS = 60_000_000_000
 _SECOND_NS = 1_000_000_000
@@ -130,11 +129,11 @@ def _span(call: Call, hours: TradingHours, now_ns: int) -> tuple[int, int]:
         told_end_ns = call.moment("date_end", ends=True)
     period = call.text("period") or ("1M" if start_ns is None else None)
     if start_ns is not None and period is not None:
-        told_end_ns = day_start_ns(_shifted(new_york_day(start_ns), period, call, sign=1))
+        told_end_ns = midnight_ns(_shifted(new_york_day(start_ns), period, call, sign=1))
     end_ns = now_ns if told_end_ns is None else min(told_end_ns, now_ns)
     if start_ns is None:
         last = last_trading_day(hours, new_york_day(end_ns))
-        start_ns = day_start_ns(_shifted(last, period or "", call, sign=-1) + _DAY)
+        start_ns = midnight_ns(_shifted(last, period or "", call, sign=-1) + _DAY)
     if told_end_ns is not None and told_end_ns <= start_ns:
         raise call.bad("start must be before end")
     return start_ns, end_ns
@@ -186,7 +185,7 @@ def _windows(wish: _Wish, hours: TradingHours, now_ns: int) -> Iterator[_Window]
         if end_ns <= wish.start_ns or start_ns >= wish.end_ns:
             continue
         if not step:
-            yield _Window(day_start_ns(day.day), min(end_ns, now_ns))
+            yield _Window(midnight_ns(day.day), min(end_ns, now_ns))
             continue
         for at_ns in range(start_ns, min(end_ns, wish.end_ns), step):
             yield _Window(at_ns, min(at_ns + step, end_ns, now_ns))

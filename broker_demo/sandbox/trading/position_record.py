@@ -15,8 +15,9 @@ from broker_demo.prices import Prices
 from broker_demo.sandbox.answers import decimal_text, optional_text
 from broker_demo.sandbox.desk import Desk
 from broker_demo.sandbox.identity import identity
-from broker_demo.sandbox.moments import day_start_ns, new_york_day
+from broker_demo.sandbox.pairs import without_slash
 from broker_demo.sandbox.trading.assets import exchange_code
+from broker_demo.trading_hours import midnight_ns, new_york_day
 
 _PRICE_STEP = Decimal("0.000000001")
 _SHARE_STEP = Decimal("1E-16")
@@ -34,7 +35,7 @@ class Morning:
     @classmethod
     def of(cls, desk: Desk) -> Morning:
         """That of the exchange's present day."""
-        at_ns = day_start_ns(new_york_day(desk.exchange.now_ns))
+        at_ns = midnight_ns(new_york_day(desk.exchange.now_ns))
         return cls(desk.prices, at_ns, _bought_since(desk.exchange.state.ledger, at_ns))
 
     def price(self, symbol: str) -> Decimal | None:
@@ -73,7 +74,7 @@ def position_record(desk: Desk, symbol: str, held: Holding, morning: Morning) ->
     basis = held.cost if before is None or not kept else kept * before + (held.qty - kept) * held.avg_entry_price
     return {
         "asset_id": identity("asset", symbol),
-        "symbol": wire_symbol(symbol),
+        "symbol": without_slash(symbol),
         "exchange": "" if asset is None else exchange_code(asset),
         "asset_class": asset_class,
         "asset_marginable": asset_class != "crypto",
@@ -91,11 +92,6 @@ def position_record(desk: Desk, symbol: str, held: Holding, morning: Morning) ->
         "unrealized_intraday_pl": _price(value - basis),
         "unrealized_intraday_plpc": _share(value - basis, basis),
     }
-
-
-def wire_symbol(symbol: str) -> str:
-    """A symbol as positions have it: pairs without their slash."""
-    return symbol.replace("/", "")
 
 
 def _price(value: Decimal) -> str:

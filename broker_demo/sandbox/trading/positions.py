@@ -18,9 +18,10 @@ from broker_demo.refusals import broken_rule
 from broker_demo.sandbox.answers import Answer, Refused, found, missing
 from broker_demo.sandbox.call import Call
 from broker_demo.sandbox.desk import Desk
+from broker_demo.sandbox.pairs import without_slash
 from broker_demo.sandbox.route import Route
 from broker_demo.sandbox.trading.orders import all_cancelled
-from broker_demo.sandbox.trading.position_record import Morning, position_record, wire_symbol
+from broker_demo.sandbox.trading.position_record import Morning, position_record
 from broker_demo.sandbox.trading.submission import submitted
 
 
@@ -74,7 +75,7 @@ def _all_closed(desk: Desk, cancel_orders: bool, now_ns: int) -> list[dict[str, 
         # Alpaca writes the order's id where the symbol belongs.
         outcomes += [{"symbol": order.order_id, "status": status, "body": body} for order, status, body in all_cancelled(desk, now_ns)]
     for symbol, held in exchange.state.ledger.positions.items():
-        outcome: dict[str, Any] = {"symbol": wire_symbol(symbol), "status": 200}
+        outcome: dict[str, Any] = {"symbol": without_slash(symbol), "status": 200}
         try:
             asset = desk.prices.asset(symbol)
             if asset is None:
