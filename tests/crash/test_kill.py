@@ -1,6 +1,5 @@
 """Kill -9 of a process that trades, at random moments, again and again."""
 
-import json
 import os
 import pickle
 import signal
@@ -15,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from killable import Killable, surroundings
 
 from broker_core.clock import seeded
 
@@ -24,10 +24,7 @@ KILLS = int(os.environ.get("BROKER_TEST_KILLS", "50"))
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("BROKER", "APCA", "ALPACA"))}
-    root = HERE.parents[1]
-    paths = [str(HERE), *([str(root)] if (root / "broker_core").is_dir() else [])]
-    return {**keep, "PYTHONPATH": os.pathsep.join(paths), "BROKER_DATABASE": str(tmp_path / "broker.sqlite3")}
+    return surroundings(HERE, tmp_path / "broker.sqlite3")
 
 
 @pytest.fixture
@@ -54,29 +51,9 @@ def ask(port: int, operation: str, *arguments: object) -> object:
     return value
 
 
-class Submitter:
+def submitter(port: int, environ: dict[str, str], *arguments: str) -> Killable:
     """The process that will be killed."""
-
-    def __init__(self, port: int, environ: dict[str, str], *arguments: str) -> None:
-        command = [sys.executable, str(HERE / "submitter.py"), str(port), *arguments]
-        self.process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def settled(self) -> dict:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()[1]
-        return json.loads(line)
-
-    def kill(self) -> list[str]:
-        """Kill -9, and the ids of the orders whose submit had returned."""
-        self.process.kill()
-        output, _ = self.process.communicate()
-        lines = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
-        return [line["local_id"] for line in lines if line["kind"] == "sent"]
-
-    def end(self) -> None:
-        _, errors = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0, errors
+    return Killable(HERE / "submitter.py", str(port), *arguments, environ=environ)
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
@@ -85,12 +62,12 @@ def test_kill_minus_nine(exchange: int, environ: dict[str, str]):
     chance = seeded(20260302)
     returned: list[str] = []
     for _ in range(KILLS):
-        submitter = Submitter(exchange, environ)
-        settled = submitter.settled()
+        doomed = submitter(exchange, environ)
+        settled = doomed.settled()
         assert settled["wrong"] == []
         time.sleep(chance.uniform(0.0, 0.15))  # the moment of the kill is the one thing here that is left to chance
-        returned += submitter.kill()
-    last = Submitter(exchange, environ, "check")
+        returned += doomed.kill()
+    last = submitter(exchange, environ, "check")
     settled = last.settled()
     last.end()
 
@@ -115,11 +92,11 @@ BOUNDARIES = [(when, number) for number in (1, 2, 3, 4) for when in ("before", "
 @pytest.mark.parametrize(("when", "number"), BOUNDARIES, ids=lambda value: str(value))
 def test_death_at_a_commit_boundary(exchange: int, environ: dict[str, str], when: str, number: int):
     """Whichever write was the last, the next start knows what became of the order, and sends nothing again."""
-    doomed = Submitter(exchange, environ, when, str(number))
+    doomed = submitter(exchange, environ, when, str(number))
     assert doomed.settled()["orders"] == 0
     doomed.process.communicate()
     assert doomed.process.returncode == -signal.SIGKILL
-    check = Submitter(exchange, environ, "check")
+    check = submitter(exchange, environ, "check")
     settled = check.settled()
     check.end()
 

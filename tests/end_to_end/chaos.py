@@ -18,7 +18,7 @@ from paired import Pair, box_on, session_at
 
 from broker_core import LimitOrder, MarketOrder
 from broker_core.clock import SystemClock, seeded
-from broker_core.errors import IllegalTransition, OrderVetoed, RemoteError
+from broker_core.errors import OrderVetoed, RemoteError
 from broker_core.findings import Severity
 from broker_core.models import Channel, Gap
 from broker_core.requests import OrderRequest
@@ -178,10 +178,7 @@ class _Run:
             return
         if isinstance(request, LimitOrder):
             await clock.sleep(self._chance.uniform(0, 3))
-            while not (order := orders.get(order.local_id) or order).is_terminal:
-                with suppress(RemoteError, IllegalTransition):
-                    await orders.cancel(order)
-                await clock.sleep(1)
+            order = await self._both.call_off(order)
         await orders.done(order)
 
     async def _break(self) -> None:

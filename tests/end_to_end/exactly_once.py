@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -20,7 +19,7 @@ from paired import Pair, pair
 from broker_alpaca.config import Mode
 from broker_core import LimitOrder, MarketOrder
 from broker_core.clock import seeded
-from broker_core.errors import IllegalTransition, OrderVetoed, RemoteError
+from broker_core.errors import OrderVetoed, RemoteError
 from broker_core.orders import Order, OrderChange
 from broker_core.requests import OrderRequest
 
@@ -149,12 +148,7 @@ async def _to_its_end(both: Pair, request: OrderRequest) -> None:
     orders = both.session.orders
     order = await orders.submit(request)
     if isinstance(request, LimitOrder):
-        order = await _settled(both, order)
-        while not order.state.is_terminal:
-            with suppress(RemoteError, IllegalTransition):
-                await orders.cancel(order)
-            await both.clock.sleep(1)
-            order = orders.get(order.local_id) or order
+        order = await both.call_off(await _settled(both, order))
     await orders.done(order)
 
 

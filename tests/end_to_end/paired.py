@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from broker_alpaca.config import AlpacaSettings, Mode
 from broker_alpaca.plugin import AlpacaPlugin
 from broker_core import Session, connect
 from broker_core.clock import Clock, CountingIds, seeded
+from broker_core.errors import IllegalTransition, RemoteError
+from broker_core.orders import Order
 from broker_core.secret import Secret
 from broker_core.submission import OrderPolicy
 from broker_demo.config import DemoSettings
@@ -72,6 +74,15 @@ class Pair:
         """Have these faults from now on, as a script writes them."""
         for terms in written:
             self.box.desk.faults.add(read_fault(terms, "a fault of the test"))
+
+    async def call_off(self, order: Order) -> Order:
+        """Cancel an order, again every second, until it has ended; the order then. Refusals and lost answers are borne."""
+        orders = self.session.orders
+        while not (order := orders.get(order.local_id) or order).is_terminal:
+            with suppress(RemoteError, IllegalTransition):
+                await orders.cancel(order)
+            await self.clock.sleep(1)
+        return order
 
     @property
     def held(self) -> Sequence[PaperOrder]:

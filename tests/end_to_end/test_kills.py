@@ -17,11 +17,11 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from killable import Killable, surroundings
 
 from broker_core.clock import seeded
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 KILLS = max(int(os.environ.get("BROKER_TEST_KILLS", "50")) // 5, 2)
 
 
@@ -63,9 +63,7 @@ class Sandbox:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("BROKER", "APCA", "ALPACA"))}
-    paths = [str(HERE), *([str(ROOT)] if (ROOT / "broker_core").is_dir() else [])]
-    return {**keep, "PYTHONPATH": os.pathsep.join(paths), "BROKER_DATABASE": str(tmp_path / "broker.sqlite3")}
+    return surroundings(HERE, tmp_path / "broker.sqlite3")
 
 
 @pytest.fixture
@@ -75,33 +73,12 @@ def sandbox(tmp_path: Path, environ: dict[str, str]) -> Iterator[Sandbox]:
     found.kill()
 
 
-class Trader:
+def trader(sandbox: Sandbox, environ: dict[str, str], *arguments: str) -> Killable:
     """The program that will be killed."""
-
-    def __init__(self, sandbox: Sandbox, environ: dict[str, str], *arguments: str) -> None:
-        told = {f"BROKER_ALPACA_{name}": sandbox.addresses[name.lower()] for name in ("KEY", "SECRET", "TRADING_URL", "DATA_URL")}
-        told |= {f"BROKER_ALPACA_{name}": sandbox.addresses[name.lower()] for name in ("STREAM_URL", "TRADING_STREAM_URL")}
-        told |= {"BROKER_ALPACA_MODE": "http", "BROKER_ALPACA_RATE_LIMIT": "1000000", "ADMIN_URL": sandbox.addresses["admin_url"]}
-        command = [sys.executable, str(HERE / "trader.py"), *arguments]
-        self._process = subprocess.Popen(command, env=environ | told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def settled(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, self._process.communicate()[1]
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def kill(self) -> list[str]:
-        """Kill -9, and the ids of the orders whose submit had returned."""
-        self._process.kill()
-        output, _ = self._process.communicate()
-        lines = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
-        return [line["local_id"] for line in lines if line["kind"] == "sent"]
-
-    def end(self) -> None:
-        _, errors = self._process.communicate(timeout=60)
-        assert self._process.returncode == 0, errors
+    names = ("KEY", "SECRET", "TRADING_URL", "DATA_URL", "STREAM_URL", "TRADING_STREAM_URL")
+    told = {f"BROKER_ALPACA_{name}": sandbox.addresses[name.lower()] for name in names}
+    told |= {"BROKER_ALPACA_MODE": "http", "BROKER_ALPACA_RATE_LIMIT": "1000000", "ADMIN_URL": sandbox.addresses["admin_url"]}
+    return Killable(HERE / "trader.py", *arguments, environ=environ | told)
 
 
 @pytest.mark.timeout(60 + 15 * KILLS)
@@ -110,15 +87,15 @@ def test_whoever_is_killed_no_order_is_sent_twice_and_none_is_lost(sandbox: Sand
     chance = seeded(20261122)
     returned: list[str] = []
     for number in range(KILLS):
-        trader = Trader(sandbox, environ)
-        assert trader.settled()["wrong"] == []
+        doomed = trader(sandbox, environ)
+        assert doomed.settled()["wrong"] == []
         time.sleep(chance.uniform(0.05, 0.3))  # the moment of the kill is the one thing here that is left to chance
         if number % 2:
             sandbox.kill()
             sandbox.start()
             time.sleep(chance.uniform(0.0, 0.3))
-        returned += trader.kill()
-    last = Trader(sandbox, environ, "check")
+        returned += doomed.kill()
+    last = trader(sandbox, environ, "check")
     settled = last.settled()
     last.end()
 
