@@ -219,20 +219,27 @@ async def test_vetoes_are_handed_the_session(broker: ScriptedBroker):
     assert [session] == seen
 
 
+class Listing(ScriptedBroker):
+    """Lists no more than it is asked for, keeps how far back that was, in seconds, and fails on demand."""
+
+    def __init__(self, clock: StillClock, *, has_stream: bool) -> None:
+        super().__init__(clock, has_stream=has_stream)
+        self.since: list[float] = []
+        self.failing = False
+
+    async def listing(self, since: datetime | None) -> Sequence[OrderEvent]:
+        if since is None:
+            return await super().listing(since)
+        if self.failing:
+            raise Unavailable("the line is down")
+        self.since.append((self.clock.now() - since).total_seconds())
+        return [event for event in await super().listing(since) if event.at > since]
+
+
 async def test_a_long_session_does_not_read_all_its_orders_again_for_every_fill_it_missed():
     """Each difference of positions has the orders read again since the last time, and what was missed is counted."""
     clock = StillClock()
-
-    class Listing(ScriptedBroker):
-        since: list[float]
-
-        async def listing(self, since: datetime | None) -> Sequence[OrderEvent]:
-            if since is not None:
-                self.since.append((clock.now() - since).total_seconds())
-            return await super().listing(since)
-
     broker = Listing(clock, has_stream=False)
-    broker.since = []
     async with connect(broker) as session:
         await clock.advance(60)
         for number in range(3):
@@ -246,3 +253,18 @@ async def test_a_long_session_does_not_read_all_its_orders_again_for_every_fill_
             assert session.orders.positions_from_fills() == {"AAPL": number + 1}
         assert broker.since
         assert max(broker.since) < 2 * 3600
+
+
+async def test_orders_that_could_not_be_read_again_are_read_the_next_time():
+    """A recheck that fails counts for nothing: what was missed before it is still found by the one that succeeds."""
+    clock = StillClock()
+    broker = Listing(clock, has_stream=False)
+    async with connect(broker) as session:
+        await clock.advance(60)
+        for number in range(3):
+            broker.failing = number < 2
+            broker.place_elsewhere(f"elsewhere-{number}", LimitOrder("AAPL", "buy", qty=1, limit_price=100))
+            broker.fill(f"elsewhere-{number}", 1, 100)
+            await clock.advance(3600)
+
+        assert session.orders.positions_from_fills() == {"AAPL": 3}
