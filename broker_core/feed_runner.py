@@ -117,8 +117,7 @@ class FeedRunner:
 
     def news_came_another_way(self, at: datetime) -> None:
         """The broker told, because it was asked, of something at this moment that the feed has not brought."""
-        if self.healthy:
-            self._arrears.came_another_way(to_ns(at))
+        self._arrears.came_another_way(to_ns(at))
 
     @property
     def healthy(self) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -207,6 +208,31 @@ async def test_a_probe_is_a_ping(feeds: Feeds, host: StreamHost):
             await reading
         assert not await feed.probe()
         assert feed.want(Wish({Channel.QUOTES: frozenset("B")})) is None
+
+
+async def test_a_probe_says_no_to_a_socket_that_is_silent_while_the_market_moves(host: StreamHost, sockets: Sockets):
+    """Newer quotes at the other host count only as long as the socket brings nothing: every frame begins another silence."""
+    moments = itertools.count(1)
+
+    async def latest(symbols: Sequence[str]) -> dict[str, Quote]:
+        moment = next(moments)
+        return {symbol: Quote(symbol, moment, 1.0, 1, 2.0, 1) for symbol in symbols}
+
+    settings = AlpacaSettings(key="PKMADEUP", secret="made up", stream_url=host.url, codec="json")
+    feed = next(feed for feed in data_feeds(settings, sockets, Drift(), quotes=latest, trades=latest) if feed.name == "stocks")
+    feed.want(Wish({Channel.QUOTES: frozenset({"A"})}))
+    async with connected(feed) as batches:
+        reading = asyncio.ensure_future(anext(batches))
+        for _ in range(5):
+            assert await feed.probe()
+            await host.send([QUOTE])
+            await reading
+            reading = asyncio.ensure_future(anext(batches))
+        silent = [await feed.probe() for _ in range(3)]
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+        assert silent == [True, True, False]
 
 
 async def test_a_probe_of_a_broken_connection_says_no(feeds: Feeds, host: StreamHost):

@@ -268,3 +268,31 @@ async def test_orders_that_could_not_be_read_again_are_read_the_next_time():
             await clock.advance(3600)
 
         assert session.orders.positions_from_fills() == {"AAPL": 3}
+
+
+@pytest.mark.parametrize(("told", "reconnects"), [(False, 1), (True, 0)], ids=["kept to itself", "brought"])
+async def test_an_order_feed_that_keeps_a_fill_to_itself_is_connected_anew(told: bool, reconnects: int):
+    """The listing tells of a fill: a feed that has said nothing for as long is mute, and one that brought it is left alone."""
+    clock = StillClock()
+    broker = ScriptedBroker(clock)
+    async with connect(broker) as session:
+        await clock.advance(60)
+        order = await session.orders.submit(LimitOrder("AAPL", "buy", qty=10, limit_price=100))
+        await clock.advance(60)
+        broker.fill(order.local_id, 4, 100, told=told)
+        await clock.advance(60)
+
+        assert session.orders.positions_from_fills() == {"AAPL": 4}
+        assert session.stream.status["trading"].reconnects == reconnects
+
+
+async def test_an_order_feed_that_says_nothing_of_a_resting_order_is_left_alone():
+    """What we did ourselves, and the broker's answer to it, are no news that the feed owes."""
+    clock = StillClock()
+    broker = ScriptedBroker(clock)
+    async with connect(broker) as session:
+        await clock.advance(600)
+        await session.orders.submit(LimitOrder("AAPL", "buy", qty=10, limit_price=100))
+        await clock.advance(600)
+
+        assert session.stream.status["trading"].reconnects == 0
